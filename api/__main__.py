@@ -1,0 +1,57 @@
+"""Starts the API: `python -m api`.
+
+Configuration comes from the environment through Settings.
+"""
+
+import socket
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from shared import logs
+from shared.settings import Settings
+
+_GRACE_SECONDS = 5
+
+
+class Server(uvicorn.Server):
+    """Tells open streams and waiting requests to let go before uvicorn waits for them."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        app = cast(FastAPI, self.config.app)
+        if hasattr(app.state, "services"):
+            app.state.services.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def main() -> None:
+    settings = Settings()
+    logs.configure("api")
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+    Server(config).run(sockets=[_listen(settings)])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    return listener
+
+
+if __name__ == "__main__":
+    main()

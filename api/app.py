@@ -1,0 +1,60 @@
+"""The HTTP application: routes, error forms and what its lifespan opens and closes.
+
+Speaks HTTP and decides nothing about running.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import errors
+from api.dependencies import Services
+from api.routes import account, health, models, predictions, stream, versions
+from shared.database import Database
+from shared.live import Feed
+from shared.queue import open_redis
+from shared.settings import Settings
+
+_UNVERSIONED = ("/livez", "/readyz", "/docs", "/openapi.json")
+
+
+class VersionPrefix:
+    """Serves the API under /v1, / and /v1/v1: the official clients disagree on what a base URL is.
+
+    A rewrite rather than a redirect, because one of them does not follow a redirected POST.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _UNVERSIONED:
+            path = scope["path"].removeprefix("/v1").removeprefix("/v1")
+            scope = {**scope, "path": f"/v1{path}"}
+        await self._app(scope, receive, send)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; opens its connections when it is started."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        redis = open_redis(settings.redis_url)
+        listening = open_redis(settings.redis_url, connections=2, read_timeout=None)
+        database = Database(settings, redis)
+        async with Feed(listening) as feed:
+            app.state.services = Services(settings, database, feed)
+            yield
+        await redis.aclose()
+        await listening.aclose()
+        await database.close()
+
+    app = FastAPI(title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    for room in (predictions, stream, models, versions, account):
+        app.include_router(room.router, prefix="/v1")
+    app.include_router(health.router)
+    errors.install(app)
+    app.add_middleware(VersionPrefix)
+    return app

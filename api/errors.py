@@ -1,0 +1,88 @@
+"""Which HTTP status a failure gets, and its problem-JSON; the only room that knows both.
+
+Nothing raises here, and no offending value is repeated to the client.
+"""
+
+from typing import Any, cast
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from shared import errors
+
+_log = structlog.get_logger()
+
+STATUS: dict[type[errors.PinionError], int] = {
+    errors.MalformedRequest: 400,
+    errors.MalformedBody: 400,
+    errors.InvalidArchive: 422,
+    errors.UnsupportedSchema: 422,
+    errors.BodyTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.InvalidRequest: 422,
+    errors.InvalidVersion: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Unavailable: 503,
+}
+"""A class not listed has the status of its nearest listed ancestor."""
+
+_HTTP_DETAILS = {404: "The requested resource could not be found.", 405: "This method is not allowed here."}
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """One error answer."""
+    body = {"title": title, "detail": detail, "status": status, **more}
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "2"}}.get(status, {})
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Make every failure leave the app in this form."""
+    app.add_exception_handler(errors.PinionError, _named)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _parameters)
+    for unreachable in (OperationalError, PoolTimeoutError, RedisError, OSError):
+        app.add_exception_handler(unreachable, _unavailable)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _named(request: Request, error: Exception) -> Response:
+    error = cast(errors.PinionError, error)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    if isinstance(error, errors.InvalidRequest):
+        fields = [entry._asdict() for entry in error.problems]
+        return problem(status, error.title, error.message, invalid_fields=fields)
+    return problem(status, error.title, error.message)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    error = cast(HTTPException, error)
+    answer = problem(error.status_code, error.detail, _HTTP_DETAILS.get(error.status_code, error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _parameters(request: Request, error: Exception) -> Response:
+    """Query parameters and headers FastAPI could not read; bodies are read by us."""
+    error = cast(RequestValidationError, error)
+    found = [errors.Problem("invalid_type", str(entry["loc"][-1]), str(entry["msg"])) for entry in error.errors()]
+    return _named(request, errors.InvalidRequest(found))
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    _log.warning("dependency unreachable", path=request.url.path, error=type(error).__name__)
+    return _named(request, errors.DatabaseUnavailable())
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("unexpected failure", path=request.url.path, exc_info=error)
+    return problem(500, "Internal error", "Something went wrong on our side. The server's log says what.")

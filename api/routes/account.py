@@ -1,0 +1,25 @@
+"""The calling account and the secret that signs its webhooks.
+
+Nothing is changed here.
+"""
+
+from fastapi import APIRouter, Response
+
+from api.dependencies import Caller
+from api.documentation import ERRORS
+from api.routes.predictions import answer
+from shared import contract, rendering
+
+router = APIRouter(tags=["account"])
+
+
+@router.get("/account", response_model=contract.Account, responses=ERRORS)
+async def get_account(caller: Caller) -> Response:
+    """Whose token it is."""
+    return answer(rendering.account(caller))
+
+
+@router.get("/webhooks/default/secret", response_model=contract.WebhookSecret, responses=ERRORS)
+async def get_webhook_secret(caller: Caller) -> Response:
+    """The key to verify webhooks with."""
+    return answer({"key": caller.webhook_secret})

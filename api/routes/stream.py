@@ -1,0 +1,100 @@
+"""The server-sent events of a prediction, under an address that is its own permission.
+
+Reads only. An event's id is `attempt:index` of the output item, so a client can resume at any of them.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import StreamingResponse
+from sqlalchemy import Row
+
+from api import waiting
+from api.dependencies import Services, Wired
+from api.documentation import ERRORS
+from shared.contract import Status
+from shared.errors import NotFound
+from shared.live import Chunk
+
+router = APIRouter(tags=["predictions"])
+
+_ID_LENGTH = 26
+_EVENT_ID = re.compile(r"(\d{1,9}):(\d{1,15})")
+_QUIET_PAUSES = 6
+"""Pauses of 2 s after which a comment keeps proxies and clients from giving up; they do after 30 s."""
+_LINE_BREAKS = re.compile(r"\r\n|\r|\n")
+_UNICODE_LINE_BREAKS = re.compile(r"\r\n|[\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+"""replicate-python 1.x ends a line at each of these and would lose the rest of the token."""
+
+
+@router.get("/streams/{token}", response_class=StreamingResponse, responses={404: ERRORS[404]})
+async def stream_prediction(
+    token: str,
+    request: Request,
+    wired: Wired,
+    last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
+) -> StreamingResponse:
+    """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
+    row = await waiting.find(wired, token[:_ID_LENGTH])
+    if row is None or not row.stream_token or row.stream_token != token[_ID_LENGTH:]:
+        raise NotFound
+    is_python_1 = request.headers.get("user-agent", "").startswith("replicate-python/1")
+    breaks = _UNICODE_LINE_BREAKS if is_python_1 else _LINE_BREAKS
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"}
+    events = _events(wired, row, _seen(row, last_event_id), breaks)
+    return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+
+
+def _seen(row: Row[Any], last_event_id: str | None) -> int:
+    """How many items the client has already; an id we cannot have given means none."""
+    found = _EVENT_ID.fullmatch(last_event_id or "")
+    return int(found[2]) + 1 if found and int(found[1]) == row.attempt else 0
+
+
+async def _events(wired: Services, row: Row[Any], seen: int, breaks: re.Pattern[str]) -> AsyncIterator[str]:
+    yield ": hi\n\n"
+    attempt, pauses = row.attempt, 0
+    async for told in waiting.output_items(wired, row, seen):
+        if told is None:
+            pauses += 1
+            if pauses % _QUIET_PAUSES == 0:
+                yield ": still running\n\n"
+        elif not isinstance(told, Chunk):
+            yield _ending(told)
+        elif seen and told.attempt != attempt:
+            yield _event("error", f"{told.attempt}:0", '{"detail": "The prediction was started again."}')
+            yield _event("done", f"{told.attempt}:1", '{"reason": "error"}')
+            return
+        else:
+            attempt, seen = told.attempt, told.end
+            yield "".join(_output(told, breaks))
+
+
+def _output(chunk: Chunk, breaks: re.Pattern[str]) -> list[str]:
+    return [
+        _event("output", f"{chunk.attempt}:{index}", _text(value), breaks)
+        for index, value in enumerate(chunk.values, chunk.start)
+    ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _ending(row: Row[Any]) -> str:
+    items = len(row.output) if isinstance(row.output, list) else 0
+    if row.status == Status.SUCCEEDED:
+        return _event("done", f"{row.attempt}:{items}", "{}")
+    if row.status == Status.CANCELED:
+        return _event("done", f"{row.attempt}:{items}", '{"reason": "canceled"}')
+    detail = msgspec.json.encode({"detail": row.error}).decode()
+    done = _event("done", f"{row.attempt}:{items + 1}", '{"reason": "error"}')
+    return _event("error", f"{row.attempt}:{items}", detail) + done
+
+
+def _event(name: str, event_id: str, data: str, breaks: re.Pattern[str] = _LINE_BREAKS) -> str:
+    lines = "".join(f"data: {line}\n" for line in breaks.split(data))
+    return f"event: {name}\nid: {event_id}\n{lines}\n"

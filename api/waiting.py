@@ -1,0 +1,112 @@
+"""Following a prediction until it is done, for answers that wait and for streams.
+
+Hears the live feed and, whenever that is silent for a while, looks at the row: the row is the truth.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+from sqlalchemy import Row, select
+
+from api.dependencies import Services
+from shared.contract import TERMINAL
+from shared.live import Chunk, channel, replay
+from shared.tables import Prediction
+
+LOOK_AGAIN_SECONDS = 2.0
+"""A word lost between worker and us costs a follower this much."""
+
+
+async def find(services: Services, prediction_id: str) -> Row[Any] | None:
+    """A prediction whoever owns it; the caller checks."""
+    query = select(Prediction.__table__).where(Prediction.id == prediction_id)
+    async with services.database.reading() as connection:
+        return (await connection.execute(query)).one_or_none()
+
+
+async def until_finished(services: Services, prediction_id: str, seconds: float) -> Row[Any] | None:
+    """The prediction's terminal row, or None when the time is over or the process is to end."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    async with services.feed.follow(channel(prediction_id)) as heard:
+        while not services.stopping.is_set():
+            row = await find(services, prediction_id)
+            if row is None or row.status in TERMINAL:
+                return row
+            if not await _finished_word(heard, deadline):
+                return None
+    return None
+
+
+async def _finished_word(heard: "asyncio.Queue[bytes]", deadline: float) -> bool:
+    """Wait until it is worth looking at the row; False when the deadline has come."""
+    loop = asyncio.get_running_loop()
+    look_again = loop.time() + LOOK_AGAIN_SECONDS
+    while True:
+        word = await next_word(heard, min(deadline, look_again) - loop.time())
+        if word is None:
+            return loop.time() < deadline
+        if word.finished:
+            return True
+
+
+async def next_word(heard: "asyncio.Queue[bytes]", seconds: float) -> Chunk | None:
+    """The next chunk told, or None if nothing comes in time."""
+    try:
+        async with asyncio.timeout(max(seconds, 0)):
+            return msgspec.json.decode(await heard.get(), type=Chunk)
+    except TimeoutError:
+        return None
+
+
+async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIterator[Chunk | Row[Any] | None]:
+    """Chunks after the first `seen` items as they come, None for a pause, at last the terminal row.
+
+    Nothing is told twice or left out: chunks know their place, and a gap is filled from the row.
+    """
+    async with services.feed.follow(channel(row.id)) as heard:
+        for chunk in await _replayed(services, row.id):
+            if chunk.start <= seen < chunk.end:
+                yield _after(chunk, seen)
+                seen = chunk.end
+        while not services.stopping.is_set():
+            current = await find(services, row.id)
+            if current is None:
+                return
+            if saved := _saved(current, seen):
+                yield saved
+                seen = saved.end
+            if current.status in TERMINAL:
+                yield current
+                return
+            async for told in _told(heard, seen):
+                yield told
+                seen = told.end if told else seen
+
+
+async def _told(heard: "asyncio.Queue[bytes]", seen: int) -> AsyncIterator[Chunk | None]:
+    """Chunks in sequence until there is a reason to look at the row: the end, a gap, or silence."""
+    while (chunk := await next_word(heard, LOOK_AGAIN_SECONDS)) and not chunk.finished and chunk.start <= seen:
+        if chunk.end > seen:
+            yield _after(chunk, seen)
+            seen = chunk.end
+    if chunk is None:
+        yield None
+
+
+def _after(chunk: Chunk, seen: int) -> Chunk:
+    return Chunk(chunk.prediction_id, chunk.attempt, seen, chunk.values[seen - chunk.start :])
+
+
+def _saved(row: Row[Any], seen: int) -> Chunk | None:
+    items = row.output if isinstance(row.output, list) else []
+    return Chunk(row.id, row.attempt, seen, items[seen:]) if len(items) > seen else None
+
+
+async def _replayed(services: Services, prediction_id: str) -> list[Chunk]:
+    try:
+        return await replay(services.database.redis, prediction_id)
+    except (RedisError, OSError):  # the row has everything, half a second later
+        return []

@@ -1,0 +1,245 @@
+"""The whole pipeline against plain arq, side by side in one run: `python -m benchmarks.service [--rounds 3]`.
+
+Starts `./pinion up` itself, on DATABASE_URL and REDIS_URL if they are set, and talks HTTP to it. Prints a table.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from arq import create_pool
+from arq.connections import ArqRedis, RedisSettings
+
+from benchmarks.wire import Client, Receiver
+
+PROJECT = Path(__file__).parents[1]
+PORT = 8711
+TOKEN = "r8_benchmark"
+PLAIN_REDIS = os.environ.get("PLAIN_ARQ_REDIS_URL", "redis://127.0.0.1:6379/14")
+Figures = dict[str, float]
+
+
+@contextmanager
+def pinion(home: str) -> Iterator[tuple[subprocess.Popen[str], float]]:
+    """A running instance and the seconds until its bundled model gave the first answer."""
+    settings = {"PINION_HOME": home, "PINION_PORT": str(PORT), "PINION_API_TOKEN": TOKEN}
+    environment = {**os.environ, **settings, "PINION_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8"}
+    started = time.perf_counter()
+    process = subprocess.Popen([PROJECT / "pinion", "up"], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("curl"):
+                break
+        yield process, started
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def plain_worker() -> Iterator[None]:
+    """A plain arq worker."""
+    command = [sys.executable, "-m", "benchmarks.plain_arq"]
+    environment = {**os.environ, "PLAIN_ARQ_REDIS_URL": PLAIN_REDIS}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL) as process:
+        yield
+        process.terminate()
+
+
+@asynccontextmanager
+async def paced(count: int, per_second: float) -> AsyncIterator[Callable[[Callable[[int], Awaitable[None]]], Any]]:
+    """Calls at a fixed rate whether or not earlier ones have ended."""
+
+    async def run(call: Callable[[int], Awaitable[None]]) -> None:
+        begin, tasks = time.perf_counter(), []
+        for number in range(count):
+            await asyncio.sleep(max(0.0, begin + number / per_second - time.perf_counter()))
+            tasks.append(asyncio.ensure_future(call(number)))
+        await asyncio.gather(*tasks)
+
+    yield run
+
+
+async def ours(client: Client, version: str) -> Figures:
+    """One round of everything on a running instance."""
+    body = {"version": version, "input": {"text": "hello"}}
+    return {
+        **await _create_latency(version),
+        **await _pick_up(client, body),
+        **await _webhook_latency(client, body),
+        "completed/s": await _throughput(client, body),
+    }
+
+
+async def _create_latency(version: str) -> Figures:
+    body, took = {"version": version, "input": {"text": "hello"}}, []
+    free: asyncio.Queue[Client] = asyncio.Queue()
+    clients = [await Client("127.0.0.1", PORT, TOKEN).__aenter__() for _ in range(8)]
+    for client in clients:
+        free.put_nowait(client)
+
+    async def create(_: int) -> None:
+        client = await free.get()
+        begin = time.perf_counter()
+        await client.request("POST", "/v1/predictions", body)
+        took.append(time.perf_counter() - begin)
+        free.put_nowait(client)
+
+    async with paced(250, 50) as run:
+        await run(create)
+    return {"create p50 ms": _ms(took, 50), "create p99 ms": _ms(took, 99)}
+
+
+async def _pick_up(client: Client, body: dict[str, Any]) -> Figures:
+    waits = []
+    for _ in range(50):
+        row = await _finished(client, (await client.request("POST", "/v1/predictions", body))["id"])
+        moments = [datetime.fromisoformat(row[name]) for name in ("created_at", "started_at")]
+        waits.append((moments[1] - moments[0]).total_seconds())
+        await asyncio.sleep(0.03)
+    return {"pick-up p50 ms": _ms(waits, 50)}
+
+
+async def _finished(client: Client, prediction_id: str) -> Any:
+    while (row := await client.request("GET", f"/v1/predictions/{prediction_id}"))["status"] != "succeeded":  # noqa: ASYNC110
+        await asyncio.sleep(0.005)  # polling is what clients do
+    return row
+
+
+async def _webhook_latency(client: Client, body: dict[str, Any]) -> Figures:
+    begun: dict[str, float] = {}
+    async with Receiver() as receiver, paced(200, 10) as run:
+        wanted = {**body, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
+
+        async def create(_: int) -> None:
+            begin = time.perf_counter()
+            begun[(await client.request("POST", "/v1/predictions", wanted))["id"]] = begin
+
+        await run(create)
+        await receiver.until(len(begun))
+        took = [receiver.came[prediction_id] - begin for prediction_id, begin in begun.items()]
+    return {"webhook p50 ms": _ms(took, 50), "webhook p99 ms": _ms(took, 99)}
+
+
+async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -> float:
+    async def create_many(number: int) -> str:
+        async with Client("127.0.0.1", PORT, TOKEN) as own:
+            for _ in range(number):
+                last = (await own.request("POST", "/v1/predictions", body))["id"]
+        return last
+
+    begin = time.perf_counter()
+    last = await asyncio.gather(*(create_many(count // 10) for _ in range(10)))
+    for prediction_id in last:  # the queue is in order, so these are the last to end
+        await _finished(client, prediction_id)
+    return count / (time.perf_counter() - begin)
+
+
+async def plain(redis: ArqRedis) -> Figures:
+    """The same questions to plain arq, without HTTP or a database."""
+    waits = []
+    for _ in range(20):
+        begin = time.time()
+        job = await redis.enqueue_job("no_op", "hello")
+        assert job
+        began, _text = await job.result(timeout=30, poll_delay=0.01)
+        waits.append(began - begin)
+    begun: dict[str, float] = {}
+    async with Receiver() as receiver, paced(100, 10) as run:
+
+        async def enqueue(number: int) -> None:
+            begun[str(number)] = time.perf_counter()
+            await redis.enqueue_job("post", receiver.url, str(number))
+
+        await run(enqueue)
+        await receiver.until(len(begun))
+        took = [receiver.came[key] - begin for key, begin in begun.items()]
+    begin = time.perf_counter()
+    jobs = [await redis.enqueue_job("no_op", "hello") for _ in range(300)]
+    await asyncio.gather(*(job.result(timeout=120, poll_delay=0.05) for job in jobs if job))
+    return {
+        "pick-up p50 ms": _ms(waits, 50),
+        "webhook p50 ms": _ms(took, 50),
+        "webhook p99 ms": _ms(took, 99),
+        "completed/s": len(jobs) / (time.perf_counter() - begin),
+    }
+
+
+def _ms(seconds: list[float], percentile: int) -> float:
+    ordered = sorted(seconds)
+    return 1000 * ordered[min(len(ordered) - 1, round(len(ordered) * percentile / 100))]
+
+
+def idle_megabytes(process: subprocess.Popen[str]) -> Figures:
+    """Proportional memory of the tree, without model processes."""
+    everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    total = sum(one.memory_full_info().pss for one in everything if "pinion_runtime" not in " ".join(one.cmdline()))
+    return {"idle memory MB": total / 1e6}
+
+
+async def measure(rounds: int, process: subprocess.Popen[str], started: float) -> None:
+    async with Client("127.0.0.1", PORT, TOKEN) as client:
+        first = {"version": "pinion/tiny-t5", "input": {"prompt": "spell: 4217"}}
+        await _finished(client, (await client.request("POST", "/v1/predictions", first))["id"])
+        once = {"up to first answer s": time.perf_counter() - started, **idle_megabytes(process)}
+        _push()
+        model = await client.request("GET", "/v1/models/pinion/no-op")
+        version = model["latest_version"]["id"]
+        redis = await create_pool(RedisSettings.from_dsn(PLAIN_REDIS))
+        pairs = []
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+            pairs.append((await ours(client, version), await plain(redis)))
+        await redis.aclose()
+    report(pairs, once)
+
+
+def _push() -> None:
+    environment = {**os.environ, "PINION_API_TOKEN": TOKEN, "PINION_PORT": str(PORT)}
+    command = [PROJECT / "pinion", "push", str(PROJECT / "benchmarks" / "no_op"), "pinion/no-op"]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def report(pairs: list[tuple[Figures, Figures]], once: Figures) -> None:
+    """Medians over the rounds; the ratio says how many times better ours is."""
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
+    print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}\n")
+    print("| figure | Pinion | plain arq | ratio |\n|---|---:|---:|---:|")
+    for name in pairs[0][0]:
+        mine = statistics.median(pair[0][name] for pair in pairs)
+        if name not in pairs[0][1]:
+            print(f"| {name} | {mine:.1f} | – | – |")
+            continue
+        theirs = statistics.median(pair[1][name] for pair in pairs)
+        ratio = mine / theirs if name.endswith("/s") else theirs / mine
+        print(f"| {name} | {mine:.1f} | {theirs:.1f} | {ratio:.1f} |")
+    for name, value in once.items():
+        print(f"| {name} | {value:.1f} | – | – |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory(prefix="pb-") as home, plain_worker():
+        with pinion(home):
+            pass  # everything is set up and registered: the second start is the one people wait for
+        with pinion(home) as (process, started):
+            asyncio.run(measure(rounds, process, started))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The commands of `pinion` and their options.
+
+Each command's work stands in the module of its name, loaded only when it is wanted: --help has to be quick.
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.failure import Failure, explain
+from cli.home import PROJECT
+
+app = typer.Typer(
+    name="pinion",
+    help="Your own Replicate: models behind Replicate's HTTP API on your own machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ServerUrl = Annotated[
+    str | None, typer.Option("--url", help="Address of the server.", show_default="this machine's Pinion")
+]
+
+
+@app.command()
+def up(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the services' logs.")] = False) -> None:
+    """Start everything on this machine, until Ctrl-C."""
+    from cli.up import up
+
+    up(is_verbose=verbose)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="The model's folder, with its cog.yaml.")],
+    model: Annotated[str, typer.Argument(help="Under which name, as owner/name.")],
+    url: ServerUrl = None,
+) -> None:
+    """Send a model's folder and have a version of it built."""
+    from cli.push import push
+
+    push(folder, model, url)
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(help="owner/name, or owner/name:version.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", help="key=value; key=@file takes a file's content.")
+    ] = None,
+    document: Annotated[str | None, typer.Option("--json", help="File with the whole input; - for stdin.")] = None,
+    url: ServerUrl = None,
+) -> None:
+    """Run a model once and show its output while it comes."""
+    from cli.run import run
+
+    run(model, inputs or [], document, url)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date. `up` does this itself."""
+    from cli.migrate import migrate
+
+    migrate()
+
+
+@app.command()
+def check() -> None:
+    """Check this code: style, types, and who imports whom."""
+    from cli.checks import check
+
+    check()
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Check this code, then run its tests; further arguments go to pytest."""
+    from cli.checks import test
+
+    test(context.args)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    # From the file: a container's image has the code, but no installed package of ours.
+    print(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def main() -> None:
+    """Run the command; whatever goes wrong becomes one sentence."""
+    try:
+        _read_env_file()
+        app(prog_name="pinion")
+    except Failure as failure:
+        _end(str(failure), 1)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+    except OSError as error:
+        _end(explain(error), 1)
+
+
+def _end(sentence: str, code: int) -> None:
+    print(f"pinion: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _read_env_file() -> None:
+    """Settings from a `.env` beside the code, for what the environment does not say."""
+    if (PROJECT / ".env").exists():
+        from dotenv import load_dotenv
+
+        load_dotenv(PROJECT / ".env")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""`pinion check` and `pinion test`: the tools that guard this code, one after the other.
+
+What they demand is set in pyproject.toml.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.failure import Failure
+from cli.home import PROJECT
+
+_BIN = Path(sys.executable).parent
+_TOOLS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy",),
+    ("lint-imports",),
+)
+
+
+def check() -> None:
+    """Run all of them, also after one has found something: one wants to know everything at once."""
+    failed = [" ".join(tool) for tool in _TOOLS if not _succeeds(tool)]
+    if failed:
+        raise Failure(f"These found something to mend: {', '.join(failed)}.")
+
+
+def test(arguments: Sequence[str]) -> None:
+    """The checks, then the tests; the arguments are pytest's."""
+    check()
+    if not _succeeds(("pytest", *arguments)):
+        raise Failure("Tests failed.")
+
+
+def _succeeds(tool: Sequence[str]) -> bool:
+    print(f"── {' '.join(tool)}", flush=True)
+    program = _BIN / tool[0]
+    if not program.exists():
+        raise Failure(f"{tool[0]} is not installed: start this through ./pinion, which installs what it needs.")
+    return subprocess.run([program, *tool[1:]], cwd=PROJECT).returncode == 0  # noqa: S603 - one of the tools above

@@ -1,0 +1,71 @@
+"""Brings the database up to date: its tables, the first account, and the token that speaks for it.
+
+What the tables look like stands in `shared.tables`, how they became so in `migrations`.
+"""
+
+import ast
+import asyncio
+import re
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+from cli import configuration
+from cli.failure import Failure
+from cli.home import PROJECT
+
+_PASSWORD = re.compile(r":[^:/@]*@")
+_REVISION = re.compile(r"^(down_)?revision\b[^=\n]*=(.+)$", re.MULTILINE)
+
+
+def migrate() -> None:
+    """Do it, on the database of the settings; doing it twice changes nothing."""
+    settings = configuration.load()
+
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from shared.accounts import ensure_default
+
+    try:
+        command.upgrade(Config(PROJECT / "alembic.ini"), "head")
+        asyncio.run(ensure_default(settings))
+    except (OSError, ImportError, SQLAlchemyError, CommandError) as error:
+        database = _PASSWORD.sub(":***@", settings.database_url)
+        cause = str(error).partition("\n")[0] or type(error).__name__
+        raise Failure(
+            f"The database {database} cannot be brought up to date ({cause}): "
+            "start it, or correct DATABASE_URL; without DATABASE_URL Pinion uses SQLite."
+        ) from error
+
+
+def is_current(database: Path, token: str) -> bool:
+    """Whether `migrate` would find nothing to do in the embedded database.
+
+    Asked without SQLAlchemy, whose loading would double the time of a start; in any doubt the answer is no.
+    """
+    if not database.exists():
+        return False
+    digest = sha256(token.encode()).hexdigest()
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            token_row = connection.execute("SELECT 1 FROM tokens WHERE digest = ?", (digest,)).fetchone()
+    except sqlite3.Error:
+        return False
+    return revisions == [(newest_revision(PROJECT / "migrations" / "versions"),)] and token_row is not None
+
+
+def newest_revision(folder: Path) -> str | None:
+    """The one revision that no other builds upon."""
+    revisions: set[str] = set()
+    predecessors: set[str] = set()
+    for file in folder.glob("*.py"):
+        for down, value in _REVISION.findall(file.read_text()):
+            named = ast.literal_eval(value.strip())
+            (predecessors if down else revisions).update([named] if isinstance(named, str) else named or ())
+    heads = revisions - predecessors
+    return heads.pop() if len(heads) == 1 else None

@@ -1,0 +1,4 @@
+"""Older spellings: `cog.server.exceptions` and `cog.server.scope`.
+
+There is no server here.
+"""

@@ -1,0 +1,69 @@
+"""The thread that hears the parent: new predictions, cancels, and the end of the line.
+
+It runs no user code; predictions are run by serving.py in the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from queue import SimpleQueue
+from typing import Any, Callable, Iterator
+
+from pinion_runtime.interruption import Cancelable
+
+_LOOK_SECONDS = 0.2
+
+
+class Prediction(Cancelable):
+    def __init__(self, prediction_id: str, given: dict[str, Any]) -> None:
+        self.id = prediction_id
+        self.input = given
+
+
+class Control:
+    """An inbox of predictions in order of arrival; None is its end."""
+
+    def __init__(self) -> None:
+        self.inbox: SimpleQueue[Prediction | None] = SimpleQueue()
+        self.on_arrival: Callable[[], None] = lambda: None
+        self.interrupt: Callable[[Prediction], None] = lambda prediction: None
+        self._known: dict[str, Prediction] = {}
+        self._parent = os.getppid()
+
+    def listen(self, frames: Iterator[dict[str, Any]]) -> None:
+        threading.Thread(target=self._listen, args=(frames,), name="pinion-control", daemon=True).start()
+
+    def forget(self, prediction: Prediction) -> None:
+        """Before it is reported done: from then on the parent may send the same id again."""
+        self._known.pop(prediction.id, None)
+
+    def _listen(self, frames: Iterator[dict[str, Any]]) -> None:
+        for frame in frames:
+            if frame["type"] == "predict":
+                prediction = self._known[frame["id"]] = Prediction(frame["id"], frame["input"])
+                self._deliver(prediction)
+            elif frame["type"] == "cancel":
+                self._cancel(frame["id"])
+        self._deliver(None)
+        self._end_with_parent()
+
+    def _end_with_parent(self) -> None:
+        """A parent that lives ends us itself when it loses patience; after a dead one nobody would."""
+        while os.getppid() == self._parent:
+            time.sleep(_LOOK_SECONDS)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    def _deliver(self, prediction: Prediction | None) -> None:
+        self.inbox.put(prediction)
+        self.on_arrival()
+
+    def _cancel(self, prediction_id: str) -> None:
+        prediction = self._known.get(prediction_id)
+        if prediction is not None:
+            prediction.is_cancel_requested = True  # before anything else: it may not have started yet
+            self.interrupt(prediction)

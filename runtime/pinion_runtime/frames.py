@@ -1,0 +1,93 @@
+"""The frames between a model process and its parent: one JSON object on one line, in both directions.
+
+What a frame causes is not decided here.
+
+parent to child
+  start     {reference}                  once, first: "predict.py:Predictor", relative to the working directory
+  predict   {id, input}                  files as local paths; predictions run in the order in which they are sent
+  cancel    {id}                         of a prediction that was sent before; any other id is ignored
+  (end of file)                          leave, after the prediction that runs
+child to parent
+  schema        {openapi, iterator, concurrency}    the model is imported; setup() starts
+  ready         {}                                  setup() is done
+  setup_failed  {error}                             instead of schema or ready; the process ends
+  output        {id, value}                         one item of an iterator
+  metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes
+  done          {id, status, error, predict_time, output}
+                status: succeeded, failed, canceled; seconds; output: the whole value, null for an iterator.
+                Everything the prediction printed is in the log pipe when this frame is written.
+A file in an output is {"$file": "/absolute/path"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from typing import Any, Iterator
+
+_READ_BYTES = 1 << 16
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
+# default=str: the default of a parameter may be any object, and is only shown
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def compose(kind: str, fields: dict[str, Any], key: str = "", encoded: str = "null") -> str:
+    """The line of a frame; the value under `key` comes last and is JSON already."""
+    line = _compact.encode({"type": kind, **fields})
+    return f'{line[:-1]},"{key}":{encoded}}}' if key else line
+
+
+def read_frames(descriptor: int) -> Iterator[dict[str, Any]]:
+    """Until the end of file. No file object: its lock, held by a reading thread, would abort the interpreter's exit."""
+    parts: list[bytes] = []
+    while True:
+        received = os.read(descriptor, _READ_BYTES)
+        if not received:
+            return
+        *lines, rest = received.split(b"\n")
+        for line in lines:
+            yield json.loads(b"".join([*parts, line]))
+            parts = []
+        parts.append(rest)
+
+
+class FrameWriter:
+    """Writes whole frames from any thread. In a forked child it is closed, so that no copy of us speaks."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._close)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._descriptor < 0
+
+    def write(self, line: str) -> None:
+        rest = memoryview(_bytes(line))
+        with self._lock:
+            while rest and not self.is_closed:
+                try:
+                    rest = rest[os.write(self._descriptor, rest) :]
+                except BrokenPipeError:
+                    os._exit(1)  # the parent is gone and nobody waits for what we do
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._lock = threading.Lock()  # another thread may have held it when the process was copied
+
+
+def _bytes(line: str) -> bytes:
+    """UTF-8 that every database takes: lone surrogates and NUL become U+FFFD."""
+    try:
+        encoded = line.encode()
+    except UnicodeEncodeError:
+        encoded = line.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    if b"\\u0000" in encoded:
+        encoded = _NUL.sub(rb"\1" + _REPLACEMENT, encoded)
+    return encoded + b"\n"

@@ -1,0 +1,104 @@
+"""The program of a model process: `python -I main.py <control descriptor> <frames descriptor>` in the model's folder.
+
+It only puts the pieces together; what the frames mean stands in frames.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pinion_runtime.control import Control
+    from pinion_runtime.frames import FrameWriter
+    from pinion_runtime.serving import Serving
+    from pinion_runtime.serving_async import AsyncServing
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    control_descriptor, frames_descriptor = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(control_descriptor, False)
+    os.set_inheritable(frames_descriptor, False)
+    _die_with_parent()
+    _prepare_path()
+    from pinion_runtime import logs
+    from pinion_runtime.control import Control
+    from pinion_runtime.frames import FrameWriter, read_frames
+
+    faulthandler.enable()  # a crash in C leaves its traceback in the logs
+    logs.prepare()
+    frames = read_frames(control_descriptor)
+    start = next(frames, None)
+    if start is None:
+        return 1
+    reference = start["reference"]
+    sys.argv[:] = [reference.partition(":")[0]]
+    control = Control()
+    control.listen(frames)
+    return _run(reference, control, FrameWriter(frames_descriptor))
+
+
+def _die_with_parent() -> None:
+    """Linux ends us when the parent dies, even in the middle of C code; elsewhere the end of file has to do."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prepare_path() -> None:
+    """The model's folder first, then ours; our own modules are imported before a model can shadow them."""
+    runtime = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, runtime)
+    import pinion_runtime.schema
+    import pinion_runtime.serving  # noqa: F401
+
+    extra = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # -I ignored it, but cog.yaml may have set it
+    sys.path[:1] = [os.getcwd(), runtime, *filter(None, extra)]
+
+
+def _run(reference: str, control: Control, writer: FrameWriter) -> int:
+    from pinion_runtime import logs
+    from pinion_runtime.failures import ModelError, text_of
+    from pinion_runtime.frames import compose
+
+    try:
+        serving = _load(reference, control, writer)
+        serving.set_up()
+    except BaseException as error:  # user code: also SystemExit is a failed setup
+        if not isinstance(error, ModelError):
+            logs.print_traceback(error)
+        logs.flush()
+        writer.write(compose("setup_failed", {"error": text_of(error)}))
+        return 1
+    logs.flush()
+    writer.write(compose("ready", {}))
+    serving.serve()
+    return 0
+
+
+def _load(reference: str, control: Control, writer: FrameWriter) -> Serving | AsyncServing:
+    from pinion_runtime.frames import compose
+    from pinion_runtime.loading import load
+    from pinion_runtime.schema import openapi
+
+    model = load(reference)
+    is_iterator = model.signature.is_iterator
+    fields = {"openapi": openapi(model.signature), "iterator": is_iterator, "concurrency": 1}
+    writer.write(compose("schema", fields))
+    if model.signature.is_async:
+        from pinion_runtime.serving_async import AsyncServing
+
+        return AsyncServing(model, control, writer)
+    from pinion_runtime.serving import Serving
+
+    return Serving(model, control, writer)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Encodes what a model returns as JSON.
+
+Files are only named here, as {"$file": path}; the parent stores them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import io
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable
+
+from cog import Secret, URLFile, URLPath
+from pinion_runtime.failures import ModelError
+
+
+def encode(value: Any) -> str:
+    try:
+        return _encode(value)
+    except ValueError as error:
+        if "JSON compliant" not in str(error):
+            raise
+        raise ModelError("The output contains NaN or Infinity, which JSON cannot express.") from None
+
+
+def _plain(value: Any) -> Any:
+    """Called for each value that is no JSON; its result may again hold such values."""
+    for kinds, convert in _CONVERSIONS:
+        if isinstance(value, kinds):
+            return convert(value)
+    # pydantic 2 and ours, pydantic 1, numpy and torch, in this order: without importing any of them
+    for method in ("model_dump", "dict", "tolist", "item"):
+        if callable(getattr(value, method, None)) and not isinstance(value, type):
+            return getattr(value, method)()
+    if callable(getattr(value, "read", None)):  # the wrappers of tempfile are no io.IOBase
+        return _open_file(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Iterable) and not isinstance(value, type):
+        return list(value)
+    raise ModelError(f"The output contains a value of type {type(value).__name__}, which cannot be expressed in JSON.")
+
+
+def _local_file(path: Any) -> dict[str, str]:
+    place = os.path.abspath(os.fspath(path))
+    if not os.path.isfile(place):
+        raise ModelError(f"The output names the file {os.fspath(path)}, which does not exist.")
+    return {"$file": place}
+
+
+def _open_file(file: Any) -> dict[str, str]:
+    """An open file goes by its name; one that has none, such as BytesIO, is written down first."""
+    name = getattr(file, "name", None)
+    if isinstance(name, str) and os.path.isfile(name):
+        if not file.closed and file.writable():
+            file.flush()
+        return _local_file(name)
+    if file.seekable():
+        file.seek(0)
+    content = file.read()
+    with tempfile.NamedTemporaryFile(suffix=os.path.splitext(str(name or ""))[1], delete=False) as copy:
+        copy.write(content.encode() if isinstance(content, str) else content)
+    return {"$file": copy.name}
+
+
+def _text(value: bytes | bytearray) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ModelError("The output contains bytes that are no text; return a file as cog.Path.") from None
+
+
+_CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    ((URLPath, uuid.UUID), str),
+    (URLFile, lambda value: value._url),
+    (os.PathLike, _local_file),
+    (io.IOBase, _open_file),
+    (enum.Enum, lambda value: value.value),
+    ((datetime.date, datetime.time), lambda value: value.isoformat()),
+    (datetime.timedelta, lambda value: value.total_seconds()),
+    (decimal.Decimal, float),
+    ((bytes, bytearray), _text),
+    (Secret, lambda value: value.get_secret_value()),
+    (Mapping, dict),
+    ((set, frozenset), list),
+)
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain).encode

@@ -1,0 +1,95 @@
+"""Writes the OpenAPI document of a model from its signature, in the shape Cog gave it until 0.16.
+
+Nothing is inspected here that signature.py has not read; the fixed part of the document is in document.py.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from pinion_runtime.document import document
+from pinion_runtime.records import describe_result
+from pinion_runtime.signature import Parameter, Signature
+
+_LIMITS = {
+    "integer": {"minimum": "ge", "maximum": "le"},
+    "number": {"minimum": "ge", "maximum": "le"},
+    "string": {"minLength": "min_length", "maxLength": "max_length", "pattern": "regex"},
+}
+
+
+def openapi(signature: Signature) -> dict[str, Any]:
+    components: dict[str, Any] = {}
+    components["Input"] = _input(signature, components)
+    components["Output"] = describe_result(signature, components)
+    return document(components)
+
+
+def _input(signature: Signature, components: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"title": "Input", "type": "object", "properties": {}}
+    required = []
+    for position, parameter in enumerate(signature.parameters):
+        described["properties"][parameter.name] = _property(parameter, position, components)
+        if parameter.field.is_required and not parameter.kind.is_nullable:
+            required.append(parameter.name)
+    if required:
+        described["required"] = required
+    if signature.takes_any_key:
+        described["additionalProperties"] = True
+    return described
+
+
+def _property(parameter: Parameter, position: int, components: dict[str, Any]) -> dict[str, Any]:
+    kind, field = parameter.kind, parameter.field
+    if parameter.choices:
+        shape = _choice(parameter, components)
+    else:
+        shape = {"title": parameter.name.title().replace("_", " "), **kind.schema, **_limits(parameter)}
+    extras = {
+        "description": field.description,
+        "default": _default(parameter),
+        "nullable": kind.is_nullable or None,
+        "deprecated": field.deprecated,
+        "x-cog-accept": field.accept,
+        "x-order": position,
+    }
+    shape.update((key, value) for key, value in extras.items() if _is_expressible(value))
+    return shape
+
+
+def _is_expressible(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _choice(parameter: Parameter, components: dict[str, Any]) -> dict[str, Any]:
+    """Choices are a component of their own, named like the parameter; the property refers to it."""
+    name, kind = parameter.name, parameter.kind.item or parameter.kind
+    components[name] = {
+        "title": name,
+        "description": "An enumeration.",
+        "enum": parameter.choices,
+        "type": kind.schema["type"],
+    }
+    reference = {"$ref": f"#/components/schemas/{name}"}
+    if parameter.kind.item is None:
+        return {"allOf": [reference]}
+    return {"title": name.title().replace("_", " "), "type": "array", "items": reference}
+
+
+def _limits(parameter: Parameter) -> dict[str, Any]:
+    schema, field = parameter.kind.schema, parameter.field
+    if parameter.kind.item is not None:
+        counts = {"minItems": field.min_length, "maxItems": field.max_length}
+        return {key: count for key, count in counts.items() if count is not None}
+    named = _LIMITS.get(schema.get("type", ""), {})
+    return {key: getattr(field, name) for key, name in named.items() if _is_expressible(getattr(field, name))}
+
+
+def _default(parameter: Parameter) -> Any:
+    """None when there is none to show; the default of a secret is one."""
+    default = parameter.field.default
+    if parameter.field.is_required or parameter.kind.schema.get("format") == "password":
+        return None
+    return os.fspath(default) if isinstance(default, os.PathLike) else default

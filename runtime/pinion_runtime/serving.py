@@ -1,0 +1,161 @@
+"""Runs setup() and then predictions, one after the other in the main thread, of a model whose predict() is not async.
+
+Hearing the parent is the business of control.py; async models have a room of their own, serving_async.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Awaitable, Iterator
+
+import cog
+from cog.scope import Record, Scope, running
+from pinion_runtime import logs
+from pinion_runtime.control import Control, Prediction
+from pinion_runtime.failures import InputError, ModelError, text_of
+from pinion_runtime.frames import FrameWriter, compose
+from pinion_runtime.inputs import arguments_of
+from pinion_runtime.interruption import Interruption
+from pinion_runtime.loading import Model
+from pinion_runtime.outputs import encode
+
+_END = object()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: str
+    output: str = "null"  # JSON
+    error: str | None = None
+
+
+def failure(error: BaseException) -> Outcome:
+    """Of user code: the text for the caller, the traceback for the logs."""
+    if not isinstance(error, (InputError, ModelError)):
+        logs.print_traceback(error)
+    return Outcome("failed", error=text_of(error))
+
+
+def metric(prediction: Prediction, name: str, value: Any, mode: str) -> str:
+    return compose("metric", {"id": prediction.id, "name": name, "mode": mode}, "value", encode(value))
+
+
+def conclude(writer: FrameWriter, prediction: Prediction, outcome: Outcome, began: float) -> None:
+    if writer.is_closed:  # predict() forked, and this is the copy
+        os._exit(0)
+    fields = {
+        "id": prediction.id,
+        "status": outcome.status,
+        "error": outcome.error,
+        "predict_time": time.perf_counter() - began,
+    }
+    logs.flush()
+    writer.write(compose("done", fields, "output", outcome.output))
+
+
+class Serving:
+    def __init__(self, model: Model, control: Control, writer: FrameWriter) -> None:
+        self._model = model
+        self._control = control
+        self._writer = writer
+        self._window = Interruption()
+        control.interrupt = self._window.request
+
+    def set_up(self) -> None:
+        pending = self._model.setup()
+        if inspect.isawaitable(pending):
+            import asyncio  # slow to import, and most models never need it
+
+            asyncio.run(_awaited(pending))
+
+    def serve(self) -> None:
+        for prediction in iter(self._control.inbox.get, None):
+            self._answer(prediction)
+
+    def _answer(self, prediction: Prediction) -> None:
+        began = time.perf_counter()
+        outcome = self._run(prediction)
+        self._control.forget(prediction)
+        conclude(self._writer, prediction, outcome, began)
+
+    def _run(self, prediction: Prediction) -> Outcome:
+        """The window is closed whenever control is here, so that nothing below can be interrupted."""
+        token = running.set(Scope(self._recorder(prediction)))
+        try:
+            arguments = arguments_of(self._model.signature, prediction.input)
+            if self._model.signature.is_iterator:
+                self._stream(prediction, arguments)
+                output = "null"
+            else:
+                output = self._call(prediction, arguments)
+        except cog.CancelationException:
+            return Outcome("canceled")
+        except BaseException as error:  # user code: also SystemExit must not end the process
+            return Outcome("canceled") if prediction.is_interrupted else failure(error)
+        finally:
+            running.reset(token)
+        # a model that swallowed the interruption is canceled all the same
+        return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
+
+    def _call(self, prediction: Prediction, arguments: dict[str, Any]) -> str:
+        try:
+            self._window.open(prediction)
+            return encode(self._model.predict(**arguments))
+        finally:
+            self._window.close()
+
+    def _stream(self, prediction: Prediction, arguments: dict[str, Any]) -> None:
+        iterator = self._iterator(prediction, arguments)
+        try:
+            while (item := self._next(prediction, iterator)) is not None and not prediction.is_interrupted:
+                self._writer.write(compose("output", {"id": prediction.id}, "value", item))
+        except cog.CancelationException as canceled:
+            _throw_into(iterator, canceled)
+            raise
+        finally:
+            _close(iterator)
+
+    def _iterator(self, prediction: Prediction, arguments: dict[str, Any]) -> Iterator[Any]:
+        try:
+            self._window.open(prediction)
+            return iter(self._model.predict(**arguments))
+        finally:
+            self._window.close()
+
+    def _next(self, prediction: Prediction, iterator: Iterator[Any]) -> str | None:
+        try:
+            self._window.open(prediction)
+            item = next(iterator, _END)
+            return None if item is _END else encode(item)
+        finally:
+            self._window.close()
+
+    def _recorder(self, prediction: Prediction) -> Record:
+        def record(name: str, value: Any, mode: str) -> None:
+            with self._window.held_off():
+                self._writer.write(metric(prediction, name, value, mode))
+
+        return record
+
+
+async def _awaited(pending: Awaitable[Any]) -> None:
+    await pending
+
+
+def _throw_into(iterator: Iterator[Any], canceled: BaseException) -> None:
+    """Canceled between two items, the generator still has to hear of it, to clean up."""
+    throw = getattr(iterator, "throw", None)
+    if throw is not None:
+        with suppress(BaseException):
+            throw(canceled)
+
+
+def _close(iterator: Iterator[Any]) -> None:
+    close = getattr(iterator, "close", None)
+    if close is not None:
+        with suppress(BaseException):
+            close()

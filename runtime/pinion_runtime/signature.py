@@ -1,0 +1,114 @@
+"""Reads the parameters and the result of predict() from its signature.
+
+No values are converted here and no document is written.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import sys
+import typing
+from dataclasses import dataclass
+from typing import Any, Callable, TypeVar
+
+from cog import AsyncConcatenateIterator, ConcatenateIterator, FieldInfo
+from pinion_runtime.failures import ModelError
+from pinion_runtime.kinds import ALLOWED, Kind, UnsupportedType, kind_of
+
+_CONCATENATING = (ConcatenateIterator, AsyncConcatenateIterator)
+_ASYNC_ITERATORS = (AsyncConcatenateIterator, collections.abc.AsyncIterator, collections.abc.AsyncGenerator)
+_ITERATORS = (ConcatenateIterator, collections.abc.Iterator, collections.abc.Generator, *_ASYNC_ITERATORS)
+# What else a generator may be annotated with; alone they do not make an iterator, a list is one of them.
+_ITERABLES = (*_ITERATORS, collections.abc.Iterable, collections.abc.AsyncIterable)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    kind: Kind
+    field: FieldInfo  # its default is ... when the parameter is required
+
+    @property
+    def choices(self) -> list[Any] | None:
+        item = self.kind.item
+        return self.field.choices or self.kind.choices or (item.choices if item else None)
+
+
+@dataclass(frozen=True)
+class Signature:
+    parameters: list[Parameter]
+    takes_any_key: bool  # **kwargs
+    result: Any  # the annotation; of an iterator: that of one item
+    is_iterator: bool
+    is_concatenated: bool
+    is_async: bool
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    hints = _hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    result = hints.get("return", Any)
+    origin = typing.get_origin(result) or result
+    is_iterator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function) or origin in _ITERATORS
+    return Signature(
+        parameters=[_read(each, hints) for each in parameters if each.kind is not each.VAR_KEYWORD],
+        takes_any_key=any(each.kind is each.VAR_KEYWORD for each in parameters),
+        result=_item(result) if is_iterator and origin in _ITERABLES else result,
+        is_iterator=is_iterator,
+        is_concatenated=origin in _CONCATENATING,
+        is_async=_is_async(function) or origin in _ASYNC_ITERATORS,
+    )
+
+
+def _item(iterator: Any) -> Any:
+    arguments = typing.get_args(iterator)
+    return arguments[0] if arguments and not isinstance(arguments[0], TypeVar) else Any
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        if sys.version_info < (3, 9):
+            return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=True)  # resolves annotations that are strings
+    except Exception as error:  # any expression may stand in an annotation
+        raise ModelError(f"The annotations of {function.__name__}() cannot be resolved: {error}") from error
+
+
+def _read(parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
+    name = parameter.name
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+        raise ModelError(f"The parameter {name!r} must be one that can be given by name.")
+    if name not in hints:
+        raise ModelError(f"The parameter {name!r} has no type annotation. Allowed are {ALLOWED}.")
+    default = parameter.default
+    if isinstance(default, FieldInfo):
+        field = default
+    else:
+        field = FieldInfo() if default is parameter.empty else FieldInfo(default)
+    try:
+        kind = kind_of(hints[name])
+    except UnsupportedType as error:
+        raise ModelError(f"The parameter {name!r} has the type {error}. Allowed are {ALLOWED}.") from error
+    read = Parameter(name, kind, field)
+    _check_choices(read)
+    return read
+
+
+def _check_choices(parameter: Parameter) -> None:
+    kind = parameter.kind.item or parameter.kind
+    allowed = {"string": str, "integer": int}.get(kind.schema.get("type", ""))
+    if parameter.field.choices is None:
+        return
+    if (
+        allowed is None
+        or kind.schema.get("format")
+        or not all(type(each) is allowed for each in parameter.field.choices)
+    ):
+        raise ModelError(
+            f"The choices of the parameter {parameter.name!r} must be texts for str or whole numbers for int."
+        )

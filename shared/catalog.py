@@ -1,0 +1,113 @@
+"""Models and their versions: finding what a reference names, adding a pushed version, publishing its schema.
+
+Files of a version live in `storage`; how it is run is the worker's business.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+
+from shared.contract import VersionStatus
+from shared.database import Database, Transaction, clock
+from shared.ids import new_id
+from shared.queue import BuildJob
+from shared.tables import Model, Prediction, Version
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+"""What an owner and a model may be called."""
+_VERSION_ID = re.compile(r"[0-9a-f]{64}")
+_RUNNABLE = (*Version.__table__.c, Model.owner, Model.name)
+
+
+async def runnable(database: Database, reference: str) -> Row[Any] | None:
+    """The ready version named by 64 hex digits, `owner/name` (its newest) or `owner/name:version`.
+
+    The row holds the version's columns and the model's `owner` and `name`.
+    """
+    condition = _named(reference)
+    if condition is None:
+        return None
+    query = select(*_RUNNABLE).join(Model, Model.id == Version.model_id)
+    query = query.where(condition, Version.status == VersionStatus.READY)
+    async with database.reading() as connection:
+        return (await connection.execute(query)).one_or_none()
+
+
+def _named(reference: str) -> ColumnElement[bool] | None:
+    path, separator, version_id = reference.rpartition(":") if ":" in reference else (reference, "", "")
+    if not separator and _VERSION_ID.fullmatch(path):
+        return Version.id == path
+    owner, slash, name = path.partition("/")
+    if not (slash and NAME.fullmatch(owner) and NAME.fullmatch(name)):
+        return None
+    is_model = and_(Model.owner == owner, Model.name == name)
+    return and_(is_model, Version.id == (version_id if separator else Model.latest_version_id))
+
+
+async def find_model(database: Database, owner: str, name: str) -> Row[Any] | None:
+    """A model by its name."""
+    query = select(Model.__table__).where(Model.owner == owner, Model.name == name)
+    async with database.reading() as connection:
+        return (await connection.execute(query)).one_or_none()
+
+
+async def find_versions(database: Database, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """Versions by id, whatever their status."""
+    query = select(Version.__table__).where(Version.id.in_(ids))
+    async with database.reading() as connection:
+        return {row.id: row for row in (await connection.execute(query)).all()}
+
+
+async def run_counts(database: Database, models: Sequence[str]) -> dict[str, int]:
+    """How many predictions each `owner/name` has had."""
+    query = select(Prediction.model, func.count()).where(Prediction.model.in_(models)).group_by(Prediction.model)
+    async with database.reading() as connection:
+        return {model: count for model, count in (await connection.execute(query)).all()}
+
+
+async def ensure_model(transaction: Transaction, account_id: str, owner: str, name: str) -> str:
+    """The id of a model of this name, made public and empty if there was none."""
+    query = select(Model.id).where(Model.owner == owner, Model.name == name)
+    found: str | None = (await transaction.execute(query)).scalar_one_or_none()
+    if found:
+        return found
+    values = {"id": new_id(), "account_id": account_id, "owner": owner, "name": name, "visibility": "public"}
+    await transaction.execute(insert(Model).values(**values, created_at=clock()))
+    return values["id"]
+
+
+async def add_version(transaction: Transaction, model_id: str, version_id: str) -> Row[Any]:
+    """Register files just stored and have a worker look at them; a version that failed before is tried again."""
+    query = select(Version.__table__).where(Version.id == version_id)
+    known = (await transaction.execute(query)).one_or_none()
+    if known and known.status != VersionStatus.FAILED:
+        return known
+    fresh = {"status": VersionStatus.BUILDING, "logs": "", "error": None, "queued_at": clock()}
+    if known:
+        again = update(Version).where(Version.id == version_id).values(**fresh, delivery=Version.delivery + 1)
+        row = (await transaction.execute(again.returning(Version.__table__))).one()
+    else:
+        new = {"id": version_id, "model_id": model_id, "is_iterator": False, "delivery": 1, "created_at": clock()}
+        row = (await transaction.execute(insert(Version).values(**new, **fresh).returning(Version.__table__))).one()
+    transaction.outbox.append(BuildJob(row.id, row.delivery))
+    return row
+
+
+async def publish(
+    transaction: Transaction, version_id: str, openapi_schema: dict[str, Any], is_iterator: bool, logs: str
+) -> None:
+    """`building → ready`: from now on the version can be run, and is its model's newest."""
+    ready = {"status": VersionStatus.READY, "openapi_schema": openapi_schema, "is_iterator": is_iterator, "logs": logs}
+    building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
+    changed = await transaction.execute(update(Version).where(building).values(**ready).returning(Version.model_id))
+    if model_id := changed.scalar_one_or_none():
+        await transaction.execute(update(Model).where(Model.id == model_id).values(latest_version_id=version_id))
+
+
+async def reject(transaction: Transaction, version_id: str, error: str, logs: str) -> None:
+    """`building → failed`: an older version goes on serving."""
+    building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
+    failed = {"status": VersionStatus.FAILED, "error": error, "logs": logs}
+    await transaction.execute(update(Version).where(building).values(**failed))

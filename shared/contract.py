@@ -1,0 +1,177 @@
+"""The JSON on the wire: what clients send and what they get back.
+
+Shapes only; nothing here reads a row or decides anything. Field names and values are those of Replicate's HTTP API.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Status(StrEnum):
+    """Where a prediction stands; there is no «queued»: waiting and loading are both `starting`."""
+
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
+
+
+class VersionStatus(StrEnum):
+    """Where a pushed version stands; only a ready one can be run."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class WebhookEvent(StrEnum):
+    """What a webhook can tell of; `completed` is the one that is owed and retried."""
+
+    START = "start"
+    OUTPUT = "output"
+    LOGS = "logs"
+    COMPLETED = "completed"
+
+
+class PredictionRequest(BaseModel):
+    """Body of `POST /models/{owner}/{name}/predictions`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: dict[str, Any] = Field(examples=[{"prompt": "spell: 4217"}])
+    webhook: str | None = None
+    webhook_events_filter: list[WebhookEvent] | None = None
+    webhook_completed: str | None = Field(default=None, deprecated=True)
+    stream: bool | None = Field(default=None, deprecated=True)
+
+
+class VersionPredictionRequest(PredictionRequest):
+    """Body of `POST /predictions`."""
+
+    version: str = Field(examples=["pinion/tiny-t5"])
+
+
+class PredictionUrls(BaseModel):
+    """Where to read, cancel, look at and stream a prediction; `stream` only if the model can."""
+
+    get: str
+    cancel: str
+    web: str
+    stream: str | None = None
+
+
+class Prediction(BaseModel):
+    """A prediction as clients see it."""
+
+    id: str
+    model: str
+    version: str
+    input: dict[str, Any] | None
+    output: Any = None
+    logs: str
+    error: str | None
+    status: Status
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    data_removed: bool
+    metrics: dict[str, Any] | None = None
+    urls: PredictionUrls
+    source: str = "api"
+    webhook: str | None = None
+    webhook_events_filter: list[WebhookEvent] | None = None
+
+
+class PredictionPage(BaseModel):
+    """Newest first; `next` and `previous` are whole addresses."""
+
+    next: str | None
+    previous: str | None
+    results: list[Prediction]
+
+
+class Version(BaseModel):
+    """A version of a model; `status`, `logs` and `error` tell how its push went (ours, not Replicate's)."""
+
+    id: str
+    created_at: datetime
+    cog_version: str
+    openapi_schema: dict[str, Any] | None
+    status: VersionStatus
+    logs: str
+    error: str | None
+
+
+class VersionPage(BaseModel):
+    """Newest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[Version]
+
+
+class Model(BaseModel):
+    """A model as clients see it."""
+
+    url: str
+    owner: str
+    name: str
+    description: str | None
+    visibility: str
+    is_official: bool
+    github_url: str | None
+    paper_url: str | None
+    license_url: str | None
+    run_count: int
+    cover_image_url: str | None
+    default_example: Prediction | None
+    latest_version: Version | None
+    created_at: datetime
+
+
+class ModelPage(BaseModel):
+    """Newest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[Model]
+
+
+class Account(BaseModel):
+    """Whose token it is."""
+
+    type: str
+    username: str
+    name: str
+    github_url: str | None = None
+    avatar_url: str | None = None
+
+
+class WebhookSecret(BaseModel):
+    """The key that signs the account's webhooks."""
+
+    key: str
+
+
+class InvalidField(BaseModel):
+    """One thing that is wrong with an input."""
+
+    type: str
+    field: str
+    description: str
+
+
+class Problem(BaseModel):
+    """Every error, as application/problem+json."""
+
+    title: str
+    detail: str
+    status: int
+    invalid_fields: list[InvalidField] | None = None

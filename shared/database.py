@@ -1,0 +1,143 @@
+"""The engine, and the one way to write: a transaction that sends to Redis only after its commit.
+
+No query and no rule stands here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy import CursorResult, Executable, Function, event, literal
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import Float
+
+from shared.queue import RedisPool, Sendable
+from shared.settings import Settings
+from shared.tables import Timestamp
+
+_SEND_SECONDS = 2.0
+"""A Redis that hangs must not hold up whoever has just committed."""
+_log = structlog.get_logger()
+
+
+class clock(Function[datetime]):
+    """The database's own time, moved by some seconds: hosts may disagree, the database does not."""
+
+    name = "clock"
+    inherit_cache = True
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__("clock", literal(seconds, Float), type_=Timestamp())
+
+
+@compiles(clock, "postgresql")
+def _clock_postgresql(element: clock, compiler: SQLCompiler, **options: Any) -> str:
+    return f"clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **options)})"
+
+
+@compiles(clock, "sqlite")
+def _clock_sqlite(element: clock, compiler: SQLCompiler, **options: Any) -> str:
+    # Six digits, as SQLAlchemy writes moments: SQLite compares them as text.
+    seconds = compiler.process(element.clauses, **options)
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds') || '000')"
+
+
+class Transaction:
+    """Statements that hold together, and what Redis is to hear once they do."""
+
+    def __init__(self, connection: AsyncConnection, public_url: str) -> None:
+        self._connection = connection
+        self.public_url = public_url
+        self.outbox: list[Sendable] = []
+
+    async def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
+        return await self._connection.execute(statement, rows)
+
+
+class Database:
+    """One per process. `redis` may be down: what could not be sent is repaired by the reconciler."""
+
+    def __init__(self, settings: Settings, redis: RedisPool) -> None:
+        self._engine = open_engine(settings)
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._public_url = settings.public_url
+        self.redis = redis
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commit on leaving, then send what was collected; on an exception neither happens."""
+        async with self._engine.begin() as connection:
+            transaction = Transaction(connection, self._public_url)
+            yield transaction
+        await self.send(transaction.outbox)
+
+    @asynccontextmanager
+    async def single_statement(self) -> AsyncIterator[Transaction]:
+        """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
+        async with self._autocommit.connect() as connection:
+            transaction = Transaction(connection, self._public_url)
+            yield transaction
+        await self.send(transaction.outbox)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for SELECTs, which need no transaction around them."""
+        async with self._autocommit.connect() as connection:
+            yield connection
+
+    async def send(self, outbox: list[Sendable]) -> None:
+        """Everything in one round trip; a failure costs time, never a prediction."""
+        if not outbox:
+            return
+        pipe = self.redis.pipeline(transaction=False)
+        for item in outbox:
+            item.write(pipe)
+        try:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await pipe.execute(raise_on_error=False)
+        except (RedisError, OSError, TimeoutError) as error:
+            _log.warning("redis unreachable, left to the reconciler", error=str(error))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def open_engine(settings: Settings) -> AsyncEngine:
+    """An engine with the habits both databases need."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "pool_size": settings.database_pool,
+        "max_overflow": 0,
+        "pool_timeout": 5,
+    }
+    if settings.database_url.startswith("sqlite"):
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = create_async_engine(settings.database_url, **options)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        return engine
+    arguments = {"timeout": 5, "command_timeout": 10}
+    return create_async_engine(settings.database_url, connect_args=arguments, pool_pre_ping=False, **options)
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    connection.isolation_level = None  # the driver must not decide when a transaction begins
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    # A deferred transaction reads first and then fails, or silently overwrites, when another process wrote meanwhile.
+    # AUTOCOMMIT connections pass here too; they must stay without a transaction.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

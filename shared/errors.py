@@ -1,0 +1,187 @@
+"""Every failure Pinion names, in one tree; a class's docstring is its default message.
+
+HTTP status codes do not appear here: what a failure means on the wire is decided in api/errors.py.
+
+    PinionError
+    ├── SettingsError
+    ├── UnsupportedSchema
+    ├── RequestError                the caller has to change something
+    │   ├── MalformedRequest
+    │   ├── MalformedBody
+    │   ├── InvalidArchive
+    │   ├── BodyTooLarge
+    │   ├── UnsupportedMediaType
+    │   ├── InvalidRequest          carries one Problem for everything that is wrong
+    │   │   └── InvalidWebhook
+    │   ├── InvalidVersion
+    │   ├── Unauthenticated
+    │   ├── Forbidden
+    │   ├── NotFound
+    │   └── Conflict
+    ├── Unavailable                 ours to repair; the same request may work later
+    │   ├── QueueUnavailable
+    │   └── DatabaseUnavailable
+    └── OutboundError               a request to a foreign address got no answer
+        ├── AddressBlocked
+        ├── NameUnresolved
+        ├── ConnectFailed
+        ├── ConnectionLost
+        └── AnswerTimeout
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Problem(NamedTuple):
+    """One entry of Replicate's `invalid_fields`; `type` is a name of the Go validator gojsonschema."""
+
+    type: str
+    field: str
+    description: str
+
+
+class PinionError(Exception):
+    """Something went wrong."""
+
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or inspect.cleandoc(type(self).__doc__ or type(self).__name__)
+        super().__init__(self.message)
+
+
+class SettingsError(PinionError):
+    """The settings do not fit together."""
+
+
+class UnsupportedSchema(PinionError):
+    """The model's input schema cannot be checked safely."""
+
+    title = "Unsupported schema"
+
+
+class RequestError(PinionError):
+    """The request cannot be carried out as it stands."""
+
+    title = "Bad request"
+
+
+class MalformedRequest(RequestError):
+    """A header or a query parameter cannot be read."""
+
+
+class InvalidArchive(RequestError):
+    """The pushed archive cannot be unpacked."""
+
+    title = "Invalid archive"
+
+
+class MalformedBody(RequestError):
+    """The body is not valid JSON."""
+
+    title = "Malformed body"
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than this server accepts."""
+
+    title = "Body too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """Send application/json."""
+
+    title = "Unsupported media type"
+
+
+class InvalidRequest(RequestError):
+    """The request has invalid fields."""
+
+    title = "Input validation failed"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("".join(_line(problem) for problem in self.problems))
+
+
+class InvalidWebhook(InvalidRequest, ValueError):
+    """The webhook URL is not acceptable."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__([Problem("format", "webhook", sentence)])
+
+
+class InvalidVersion(RequestError):
+    """The specified version does not exist (or perhaps you don't have permission to use it?)"""
+
+    title = "Invalid version or not permitted"
+
+
+class Unauthenticated(RequestError):
+    """You did not pass a valid authentication token"""
+
+    title = "Unauthenticated"
+
+
+class Forbidden(RequestError):
+    """Your token does not allow this."""
+
+    title = "Forbidden"
+
+
+class NotFound(RequestError):
+    """The requested resource could not be found."""
+
+    title = "Not found"
+
+
+class Conflict(RequestError):
+    """The resource is in a state that forbids this."""
+
+    title = "Conflict"
+
+
+class Unavailable(PinionError):
+    """The service cannot do this at the moment."""
+
+    title = "Service unavailable"
+
+
+class QueueUnavailable(Unavailable):
+    """The queue is not reachable at the moment."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is not reachable at the moment."""
+
+
+class OutboundError(PinionError):
+    """The request to the other server got no answer."""
+
+
+class AddressBlocked(OutboundError):
+    """address not allowed by policy"""
+
+
+class NameUnresolved(OutboundError):
+    """the host name could not be resolved"""
+
+
+class ConnectFailed(OutboundError):
+    """no connection could be made"""
+
+
+class ConnectionLost(OutboundError):
+    """the connection broke before the answer was complete"""
+
+
+class AnswerTimeout(OutboundError):
+    """no complete answer in time"""
+
+
+def _line(problem: Problem) -> str:
+    """One line of `detail` as Replicate writes it: the path is missing when the whole body is meant."""
+    where = f"{problem.field}: " if problem.field else ""
+    return f"- {where}{problem.description}\n"

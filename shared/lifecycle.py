@@ -1,0 +1,211 @@
+"""The one door for every change of a prediction's status: create · claim · record · finish · cancel · redeliver.
+
+Each change is one conditional UPDATE that says whether it took place, and writes the webhook messages that follow
+from it in the same transaction. Nothing here commits, sends or runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, insert, tuple_, update
+
+from shared import rendering
+from shared.contract import TERMINAL, Status, WebhookEvent
+from shared.database import Transaction, clock
+from shared.ids import new_id
+from shared.live import CancelRequest, Chunk
+from shared.queue import DeliverJob, PredictJob
+from shared.tables import Prediction, Table, WebhookMessage
+from shared.webhooks import message_id
+
+_LAST = 2**31 - 1
+"""Place of the `completed` message: behind everything else, and the same whichever attempt ends."""
+_PER_ATTEMPT = 1_000_000
+"""Places kept for the messages of one attempt."""
+_SNAPSHOTS = frozenset({WebhookEvent.OUTPUT, WebhookEvent.LOGS})
+
+# The statements every prediction passes are built once: building them costs more than sending them.
+_ROW = Table.metadata.tables[Prediction.__tablename__]
+_T = _ROW.c
+_IS_RUNNING = and_(_T.id == bindparam("of_id"), _T.attempt == bindparam("of_attempt"), _T.status == Status.PROCESSING)
+_CREATE = insert(_ROW).values(queued_at=clock(), created_at=clock()).returning(_ROW)
+_RECORD = update(_ROW).where(_IS_RUNNING).returning(_ROW)
+_FINISH = update(_ROW).where(_IS_RUNNING).values(completed_at=clock()).returning(_ROW)
+_MESSAGE = insert(Table.metadata.tables[WebhookMessage.__tablename__]).values(
+    next_attempt_at=clock(), created_at=clock()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked for, already checked."""
+
+    account_id: str
+    model: str
+    version_id: str
+    input: dict[str, Any]
+    streams: bool
+    webhook: str | None = None
+    webhook_events: tuple[str, ...] = tuple(WebhookEvent)
+    source: str = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one attempt has brought forth so far; `output` is None until there is some."""
+
+    prediction_id: str
+    attempt: int
+    output: Any
+    logs: str
+    metrics: dict[str, Any]
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        written = {"output": self.output, "logs": self.logs, "metrics": self.metrics}
+        return {"of_id": self.prediction_id, "of_attempt": self.attempt, **written}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one attempt ended."""
+
+    status: Status
+    error: str | None
+    progress: Progress
+    has_webhook: bool
+    """Whether ending it takes more than one statement."""
+
+
+async def create(transaction: Transaction, request: Request) -> Row[Any]:
+    """Store an accepted prediction as `starting` and queue it; one statement."""
+    parameters = {
+        "id": new_id(),
+        "account_id": request.account_id,
+        "model": request.model,
+        "version_id": request.version_id,
+        "status": Status.STARTING,
+        "input": request.input,
+        "logs": "",
+        "metrics": {},
+        "source": request.source,
+        "webhook": request.webhook,
+        "webhook_events": list(request.webhook_events),
+        "stream_token": new_id() if request.streams else None,
+        "delivery": 1,
+        "attempt": 0,
+    }
+    row = (await transaction.execute(_CREATE, parameters)).one()
+    transaction.outbox.append(PredictJob(row.id, row.delivery, row.version_id))
+    return row
+
+
+async def claim(transaction: Transaction, wanted: Sequence[tuple[str, int]], worker_id: str) -> dict[str, Row[Any]]:
+    """`starting → processing` for one worker, several (prediction id, delivery) at once.
+
+    What is missing from the answer went to another delivery, or was canceled first.
+    """
+    are_mine = and_(tuple_(_T.id, _T.delivery).in_(wanted), _T.status == Status.STARTING, _T.worker_id.is_(None))
+    changes = {"status": Status.PROCESSING, "attempt": _T.attempt + 1, "worker_id": worker_id, "started_at": clock()}
+    statement = update(_ROW).where(are_mine).values(**changes).returning(_ROW)
+    rows = (await transaction.execute(statement)).all()
+    for row in rows:
+        await _tell(transaction, row, WebhookEvent.START)
+    return {row.id: row for row in rows}
+
+
+async def record(transaction: Transaction, progress: Progress, event: WebhookEvent, sequence: int) -> bool:
+    """Save what a running attempt has brought forth; False if it is no longer the one that may write."""
+    row = (await transaction.execute(_RECORD, progress._parameters)).one_or_none()
+    if row:
+        await _tell(transaction, row, event, sequence)
+    return row is not None
+
+
+async def finish(transaction: Transaction, ending: Ending) -> bool:
+    """`processing → succeeded · failed · canceled`; False if this attempt may no longer write."""
+    parameters = {**ending.progress._parameters, "status": ending.status, "error": ending.error}
+    row = (await transaction.execute(_FINISH, parameters)).one_or_none()
+    return await _complete(transaction, row) is not None
+
+
+async def fail(transaction: Transaction, prediction_id: str, error: str) -> Row[Any] | None:
+    """`starting · processing → failed` from outside: what came so far is kept."""
+    condition = and_(_T.id == prediction_id, _T.status.not_in(TERMINAL))
+    row = await _change(transaction, condition, status=Status.FAILED, error=error, completed_at=clock())
+    return await _complete(transaction, row)
+
+
+async def cancel(transaction: Transaction, prediction_id: str) -> None:
+    """End it at once if nobody has begun, else ask its worker; a terminal prediction stays as it is."""
+    waiting = and_(_T.id == prediction_id, _T.status == Status.STARTING)
+    row = await _change(transaction, waiting, status=Status.CANCELED, completed_at=clock())
+    if row:
+        await _complete(transaction, row)
+        return
+    running = and_(_T.id == prediction_id, _T.status == Status.PROCESSING)
+    asked = await _change(transaction, running, cancel_requested_at=clock())
+    if asked:
+        transaction.outbox.append(CancelRequest(asked.worker_id, asked.id))
+
+
+async def cancel_lost(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
+    """`processing → canceled` for a worker that died before it could."""
+    changed = await _change(transaction, _is_unchanged(row), status=Status.CANCELED, completed_at=clock())
+    return await _complete(transaction, changed)
+
+
+async def redeliver(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
+    """Back into the queue under a new delivery; None if the prediction has moved on since `row` was read."""
+    again = {"delivery": _T.delivery + 1, "worker_id": None, "started_at": None, "queued_at": clock()}
+    fresh = await _change(transaction, _is_unchanged(row), status=Status.STARTING, **again)
+    if fresh:
+        transaction.outbox.append(PredictJob(fresh.id, fresh.delivery, fresh.version_id))
+    return fresh
+
+
+def _is_unchanged(row: Row[Any]) -> ColumnElement[bool]:
+    return and_(_T.id == row.id, _T.delivery == row.delivery, _T.status == row.status, _T.attempt == row.attempt)
+
+
+async def _change(transaction: Transaction, condition: ColumnElement[bool], **values: Any) -> Row[Any] | None:
+    statement = update(_ROW).where(condition).values(**values).returning(_ROW)
+    return (await transaction.execute(statement)).one_or_none()
+
+
+async def _complete(transaction: Transaction, row: Row[Any] | None) -> Row[Any] | None:
+    if row is None:
+        return None
+    items = len(row.output) if row.stream_token and row.output else 0
+    transaction.outbox.append(Chunk(row.id, max(row.attempt, 1), items, [], finished=True))
+    await _tell(transaction, row, WebhookEvent.COMPLETED)
+    return row
+
+
+async def _tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, sequence: int = 0) -> None:
+    if not row.webhook or event not in row.webhook_events:
+        return
+    order = _LAST if event is WebhookEvent.COMPLETED else row.attempt * _PER_ATTEMPT + sequence
+    if event is not WebhookEvent.START and _SNAPSHOTS.intersection(row.webhook_events):
+        await _drop_superseded(transaction, row.id)
+    message = {
+        "id": message_id(row.id, event, order),
+        "prediction_id": row.id,
+        "account_id": row.account_id,
+        "event": event,
+        "sequence": order,
+        "url": row.webhook,
+        "body": msgspec.json.encode(rendering.prediction(row, transaction.public_url)),
+        "state": "pending",
+        "attempts": 0,
+    }
+    await transaction.execute(_MESSAGE, message)
+    transaction.outbox.append(DeliverJob(row.id, str(order)))
+
+
+async def _drop_superseded(transaction: Transaction, prediction_id: str) -> None:
+    """Snapshots nobody has sent yet give way to a newer one, so a slow receiver never works off a backlog."""
+    is_unsent = and_(WebhookMessage.state == "pending", WebhookMessage.event.in_(_SNAPSHOTS))
+    await transaction.execute(delete(WebhookMessage).where(WebhookMessage.prediction_id == prediction_id, is_unsent))

@@ -1,0 +1,137 @@
+"""What a running prediction has to say right now, over Redis: publish, follow, ask to cancel.
+
+A cache and a hint: the row in the database is the truth, and a reader that hears nothing looks there.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import RedisError
+
+KEEP_SECONDS = 3600
+"""How long a stream can be replayed from Redis; afterwards it comes from the row."""
+_LAST = 2**53
+"""Place of the last word in a stream, behind any number of items."""
+_log = structlog.get_logger()
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """Consecutive output items of one attempt; `finished` marks the last word of the prediction."""
+
+    prediction_id: str
+    attempt: int
+    start: int
+    """Index in the prediction's output of the first of `values`."""
+    values: list[Any]
+    finished: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.values)
+
+    def write(self, pipe: Pipeline) -> None:
+        # The id says where the items stand, so a repeated write is refused by Redis rather than doubled.
+        place = _LAST if self.finished else self.end
+        entry = msgspec.json.encode(self)
+        pipe.xadd(stream_key(self.prediction_id), {"chunk": entry}, id=f"{self.attempt}-{place}")
+        pipe.expire(stream_key(self.prediction_id), KEEP_SECONDS)
+        pipe.publish(channel(self.prediction_id), entry)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """Tells the worker that runs a prediction to stop it."""
+
+    worker_id: str
+    prediction_id: str
+
+    def write(self, pipe: Pipeline) -> None:
+        pipe.publish(cancel_channel(self.worker_id), self.prediction_id)
+
+
+def stream_key(prediction_id: str) -> str:
+    """Redis stream holding a prediction's chunks for those who come late."""
+    return f"pinion:live:{prediction_id}"
+
+
+def channel(prediction_id: str) -> str:
+    """Channel on which a prediction's chunks are told at once."""
+    return f"pinion:live:{prediction_id}"
+
+
+def cancel_channel(worker_id: str) -> str:
+    """Channel on which a worker hears what to cancel."""
+    return f"pinion:cancel:{worker_id}"
+
+
+async def replay(redis: Redis, prediction_id: str) -> list[Chunk]:
+    """Everything said so far, oldest first."""
+    entries = await redis.xrange(stream_key(prediction_id))
+    return [msgspec.json.decode(fields[b"chunk"], type=Chunk) for _, fields in entries]
+
+
+class Feed:
+    """All that this process follows, over one connection however many followers there are.
+
+    Owns a task that reads; it survives restarts of Redis, during which followers simply hear nothing.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        self._followers: defaultdict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    @asynccontextmanager
+    async def follow(self, name: str) -> AsyncIterator["asyncio.Queue[bytes]"]:
+        """Hear everything told on a channel from now on."""
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        is_first = name not in self._followers
+        self._followers[name].add(heard)
+        try:
+            if is_first:
+                await self._try(self._pubsub.subscribe(name))
+            yield heard
+        finally:
+            self._followers[name].discard(heard)
+            if not self._followers[name]:
+                del self._followers[name]
+                await self._try(self._pubsub.unsubscribe(name))
+
+    async def _try(self, command: Any) -> None:
+        try:
+            await command
+        except (RedisError, OSError) as error:
+            _log.warning("live feed cut off", error=str(error))
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                await self._pubsub.subscribe("pinion:feed")  # something to listen to while nobody follows anything
+                while True:
+                    self._hand_out(await self._pubsub.get_message(timeout=30))
+            except (RedisError, OSError) as error:
+                _log.warning("live feed lost", error=str(error))
+                await asyncio.sleep(0.5)
+
+    def _hand_out(self, message: dict[str, Any] | None) -> None:
+        if message and message["type"] == "message":
+            for heard in self._followers.get(message["channel"].decode(), ()):
+                heard.put_nowait(message["data"])

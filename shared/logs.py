@@ -1,0 +1,28 @@
+"""How every process writes its own log lines: structured, one event a line.
+
+Inputs, outputs, tokens and secrets are never handed to it.
+"""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(service: str) -> None:
+    """Colours on a terminal, JSON lines elsewhere; `service` is bound to every line."""
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    structlog.contextvars.bind_contextvars(service=service)

@@ -1,0 +1,143 @@
+"""Names of our jobs, and how they get into Redis in arq's format.
+
+Nothing is executed here, and no job carries more than an id: the row in the database is the job.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from time import time
+from typing import Any, Protocol
+
+import msgspec
+from arq.connections import ArqRedis
+from arq.constants import job_key_prefix
+from arq.jobs import serialize_job
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+EXPIRY = timedelta(days=30)
+"""A queue entry outlives any backlog; arq's own day would drop jobs silently."""
+VERSIONS_KEY = "pinion:versions"
+"""Versions with a queue of their own, for workers to look into."""
+BUILD_QUEUE = "pinion:build"
+DELIVER_QUEUE = "pinion:deliver"
+_BELL_LIMIT = 64
+_BELL_SECONDS = 5
+
+RedisPool = ArqRedis
+"""What other rooms call it: only this one and `worker.app` know arq."""
+
+encode = msgspec.json.encode
+decode = msgspec.json.decode
+
+
+class Sendable(Protocol):
+    """Something for Redis that a transaction collects and sends once it has committed."""
+
+    def write(self, pipe: Pipeline) -> None:
+        """Append the commands to a pipeline that carries everything of one transaction."""
+
+
+def predict_queue(version_id: str) -> str:
+    """Queue of one version: a busy model never hides another model's predictions."""
+    return f"pinion:predict:{version_id}"
+
+
+def bell(queue: str) -> str:
+    """List that wakes one worker waiting for this queue; losing a ring costs one poll."""
+    return f"{queue}:bell"
+
+
+def _write(pipe: Pipeline, queue: str, function: str, job_id: str, *arguments: Any) -> None:
+    # arq's own enqueue_job takes three round trips to make ids unique. Ours are unique by their delivery number,
+    # and a half-written entry must be overwritten rather than respected.
+    now = int(time() * 1000)
+    job = serialize_job(function, arguments, {}, None, now, serializer=encode)
+    pipe.psetex(job_key_prefix + job_id, EXPIRY, job)
+    pipe.zadd(queue, {job_id: now})
+    pipe.rpush(bell(queue), 1)
+    pipe.ltrim(bell(queue), -_BELL_LIMIT, -1)
+    pipe.expire(bell(queue), _BELL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictJob:
+    """Run one prediction; `delivery` makes a repeated one a new queue entry."""
+
+    prediction_id: str
+    delivery: int
+    version_id: str
+
+    @property
+    def job_id(self) -> str:
+        return f"{self.prediction_id}:{self.delivery}"
+
+    def write(self, pipe: Pipeline) -> None:
+        pipe.sadd(VERSIONS_KEY, self.version_id)
+        queue = predict_queue(self.version_id)
+        _write(pipe, queue, "predict", self.job_id, self.prediction_id, self.delivery)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildJob:
+    """Import a pushed version's predictor and publish its schema."""
+
+    version_id: str
+    delivery: int
+
+    @property
+    def job_id(self) -> str:
+        return f"{self.version_id}:{self.delivery}"
+
+    def write(self, pipe: Pipeline) -> None:
+        _write(pipe, BUILD_QUEUE, "build", self.job_id, self.version_id, self.delivery)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverJob:
+    """Send what one prediction owes its receiver; `key` keeps triggers apart."""
+
+    prediction_id: str
+    key: str
+
+    @property
+    def job_id(self) -> str:
+        return f"deliver:{self.prediction_id}:{self.key}"
+
+    def write(self, pipe: Pipeline) -> None:
+        _write(pipe, DELIVER_QUEUE, "deliver", self.job_id, self.prediction_id)
+
+
+async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:
+    """For each (queue, job id), whether Redis has lost a part of it."""
+    pipe = redis.pipeline(transaction=False)
+    for queue, job_id in jobs:
+        pipe.zscore(queue, job_id)
+        pipe.exists(job_key_prefix + job_id)
+    answers = await pipe.execute() if jobs else []
+    return [score is None or not exists for score, exists in zip(answers[::2], answers[1::2], strict=True)]
+
+
+def open_redis(url: str, *, connections: int = 20, read_timeout: float | None = 5.0) -> ArqRedis:
+    """A pool that notices a vanished server and outlives a restart of it.
+
+    OSError is in the list because redis-py raises it plain when a reconnect is refused.
+    `read_timeout` None is for connections that block on purpose.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=5,
+        socket_timeout=read_timeout,
+        socket_connect_timeout=2,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+    )
+    milliseconds = int(EXPIRY.total_seconds() * 1000)
+    return ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=milliseconds)

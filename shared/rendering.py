@@ -1,0 +1,97 @@
+"""From a row to Replicate's JSON: one function per object, used by GET, lists, stream ends and webhook bodies.
+
+Nothing is read or written here. Keys that do not exist yet are left out, as Replicate does; clients depend on it.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from shared.contract import TERMINAL, VersionStatus
+
+COG_VERSION = "0.16.12"
+"""Told to clients, which read array outputs differently below 0.3.9."""
+
+
+def moment(value: datetime) -> str:
+    """RFC 3339 in UTC with microseconds and a Z."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def prediction(row: Row[Any], base: str) -> dict[str, Any]:
+    """A prediction; `base` is the address clients reach us under, without a slash at the end."""
+    shown: dict[str, Any] = {
+        "id": row.id,
+        "model": row.model,
+        "version": row.version_id,
+        "input": row.input,
+        "logs": row.logs,
+        "error": row.error,
+        "status": row.status,
+        "source": row.source,
+        "data_removed": False,
+        "created_at": moment(row.created_at),
+        "urls": _prediction_urls(row, base),
+    }
+    if row.started_at:
+        shown["started_at"] = moment(row.started_at)
+    if row.status in TERMINAL:
+        shown |= {"output": row.output, "completed_at": moment(row.completed_at), "metrics": _metrics(row)}
+    elif row.output is not None:
+        shown["output"] = row.output
+    if row.webhook:
+        shown |= {"webhook": row.webhook, "webhook_events_filter": row.webhook_events}
+    return shown
+
+
+def _prediction_urls(row: Row[Any], base: str) -> dict[str, str]:
+    address = f"{base}/v1/predictions/{row.id}"
+    urls = {"get": address, "cancel": f"{address}/cancel", "web": f"{base}/p/{row.id}"}
+    if row.stream_token:
+        urls["stream"] = f"{base}/v1/streams/{row.id}{row.stream_token}"
+    return urls
+
+
+def _metrics(row: Row[Any]) -> dict[str, Any]:
+    total = (row.completed_at - row.created_at).total_seconds()
+    # Both clocks are rounded to milliseconds on SQLite; the whole is never shorter than its part.
+    return {**row.metrics, "total_time": max(total, row.metrics.get("predict_time", 0.0))}
+
+
+def version(row: Row[Any]) -> dict[str, Any]:
+    """A version of a model."""
+    return {
+        "id": row.id,
+        "created_at": moment(row.created_at),
+        "cog_version": COG_VERSION,
+        "openapi_schema": row.openapi_schema,
+        "status": row.status,
+        "logs": row.logs,
+        "error": row.error,
+    }
+
+
+def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> dict[str, Any]:
+    """A model with its newest ready version, if there is one."""
+    return {
+        "url": f"{base}/{row.owner}/{row.name}",
+        "owner": row.owner,
+        "name": row.name,
+        "description": row.description,
+        "visibility": row.visibility,
+        "is_official": False,
+        "github_url": None,
+        "paper_url": None,
+        "license_url": None,
+        "run_count": run_count,
+        "cover_image_url": None,
+        "default_example": None,
+        "latest_version": version(latest) if latest and latest.status == VersionStatus.READY else None,
+        "created_at": moment(row.created_at),
+    }
+
+
+def account(row: Row[Any]) -> dict[str, Any]:
+    """Whose token it is."""
+    return {"type": row.type, "username": row.username, "name": row.name}

@@ -1,0 +1,75 @@
+"""All configuration, read from the environment once and handed on.
+
+Nobody else reads the environment; a value that cannot work stops the start with a sentence.
+"""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+def _networks(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _async_driver(value: Any) -> Any:
+    """Let people paste the URL their database shows them: the drivers are ours to choose."""
+    if not isinstance(value, str):
+        return value
+    scheme, separator, rest = value.partition("://")
+    drivers = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+    return f"{drivers.get(scheme, scheme)}{separator}{rest}"
+
+
+class Settings(BaseSettings):
+    """One field per setting; `.env.example` has a line for each."""
+
+    model_config = SettingsConfigDict(env_prefix="PINION_", extra="ignore")
+
+    home: Path = Path.home() / ".local/share/pinion"
+    """Folder for everything Pinion keeps on this host."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    api_token: SecretStr | None = None
+    """The first account's token; `pinion up` makes one when it is missing."""
+    database_url: Annotated[str, BeforeValidator(_async_driver)] = Field(
+        default="", validation_alias=AliasChoices("DATABASE_URL", "PINION_DATABASE_URL", "database_url")
+    )
+    """Empty: SQLite in `home`."""
+    redis_url: str = Field(default="", validation_alias=AliasChoices("REDIS_URL", "PINION_REDIS_URL", "redis_url"))
+    """Empty: the private Valkey's socket in `home`."""
+    public_url: str = ""
+    """Address under which clients reach the API; empty: http://host:port."""
+    webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
+    """Networks webhooks may reach although they are private, comma-separated."""
+    webhook_interval_seconds: float = Field(default=0.5, ge=0)
+    """Shortest time between two `output` or `logs` webhooks, and between two saves of a running prediction."""
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0)
+    """Longest time one delivery attempt may take."""
+    heartbeat_seconds: float = Field(default=1.0, gt=0)
+    lease_seconds: float = Field(default=10.0, gt=0)
+    """A worker silent for this long is taken for dead."""
+    drain_seconds: float = Field(default=6.0, ge=0)
+    """How long a stopping worker lets its running predictions finish."""
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+    """Largest JSON body; official clients inline up to 13.4 MB of base64."""
+    max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
+    """Largest pushed model, packed."""
+    database_pool: int = Field(default=10, gt=0)
+    """Connections each process may hold to the database."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        if not self.database_url:
+            self.database_url = f"sqlite+aiosqlite:///{self.home / 'pinion.db'}"
+        if not self.redis_url:
+            self.redis_url = f"unix://{self.home / 'valkey.sock'}"
+        if not self.public_url:
+            self.public_url = f"http://{self.host}:{self.port}"
+        self.public_url = self.public_url.rstrip("/")

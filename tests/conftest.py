@@ -1,0 +1,13 @@
+"""What several kinds of tests share; the work is done in the modules beside."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.receiver import Receiver, receiving
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver

@@ -1,0 +1,371 @@
+"""The outbound client against a real local listener: what it must never reach, and how it behaves when it may."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.addresses import IPNetwork
+from shared.errors import (
+    AddressBlocked,
+    AnswerTimeout,
+    ConnectFailed,
+    ConnectionLost,
+    NameUnresolved,
+    OutboundError,
+)
+from worker.outbound import Answer, open_client, post
+
+LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+BLOCKED_HOSTS = [
+    "127.0.0.1",
+    "127.0.0.1.",
+    "127。0。0。1",
+    "①②⑦.0.0.1",
+    "localhost",
+    "[::1]",
+    "[::]",
+    "[::ffff:127.0.0.1]",
+    "0x7f000001",
+    "0x7f.1",
+    "2130706433",
+    "017700000001",
+    "0177.1",
+    "127.1",
+    "0",
+    "user:password@127.0.0.1",
+    "%31%32%37.0.0.1",
+    "10.0.0.1",
+    "169.254.169.254",
+    "2852039166",
+    "100.100.100.200",
+    "224.0.0.1",
+    "[64:ff9b::7f00:1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[2002:7f00:1::]",
+    "[fd00:ec2::254]",
+]
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Listener:
+    """A receiver that does what it is told and remembers who came."""
+
+    def __init__(self) -> None:
+        self.behaviour: Behaviour = answering(OK)
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.port = 0
+        self._handlers: set[asyncio.Task[Any]] = set()
+
+    def url(self, host: str = "127.0.0.1", scheme: str = "http") -> str:
+        return f"{scheme}://{host}:{self.port}/hook"
+
+    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["Listener"]:
+        server = await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=tls)
+        self.port = server.sockets[0].getsockname()[1]
+        yield self
+        server.close()
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=5)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
+        self.connections += 1
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                self.requests.append(await self._request(reader))
+                await self.behaviour(reader, writer)
+        writer.close()
+
+    async def _request(self, reader: asyncio.StreamReader) -> bytes:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        return head + await reader.readexactly(int(length))
+
+
+def answering(answer: bytes) -> Behaviour:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    return behaviour
+
+
+async def drip_feeding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+    while not reader.at_eof():
+        writer.write(b".")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.02)
+
+
+async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+
+
+async def hanging_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+    await writer.drain()
+    writer.close()
+    raise ConnectionResetError
+
+
+@pytest_asyncio.fixture
+async def listener() -> AsyncIterator[Listener]:
+    async for started in Listener().serve():
+        yield started
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Name → addresses, instead of the real DNS; the list of a name may change between two lookups."""
+    table: dict[str, list[str]] = {}
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
+        if host not in table:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in table[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return table
+
+
+async def deliver(url: str, allowed: list[IPNetwork] = LOOPBACK, seconds: float = 5) -> Answer:
+    async with open_client(allowed) as client:
+        return await post(client, url, b"{}", {"content-type": "application/json"}, total=timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("host", BLOCKED_HOSTS)
+async def test_no_spelling_of_a_private_address_reaches_the_listener(listener: Listener, host: str) -> None:
+    with pytest.raises(OutboundError) as caught:
+        await deliver(listener.url(host), allowed=[])
+    assert isinstance(caught.value, AddressBlocked | NameUnresolved)
+    assert listener.connections == 0
+
+
+async def test_a_name_that_turned_out_private_is_blocked(listener: Listener, names: dict[str, list[str]]) -> None:
+    names["receiver.test"] = ["127.0.0.1"]
+    with pytest.raises(AddressBlocked, match="address not allowed by policy"):
+        await deliver(listener.url("receiver.test"), allowed=[])
+    assert listener.connections == 0
+
+
+async def test_one_private_address_among_public_ones_blocks_the_name(
+    listener: Listener, names: dict[str, list[str]]
+) -> None:
+    names["receiver.test"] = ["127.0.0.1", "93.184.216.34", "10.0.0.1"]
+    with pytest.raises(AddressBlocked):
+        await deliver(listener.url("receiver.test"), allowed=LOOPBACK)
+    assert listener.connections == 0
+
+
+async def test_a_metadata_address_is_blocked_although_its_network_is_allowed(names: dict[str, list[str]]) -> None:
+    names["receiver.test"] = ["169.254.169.254"]
+    with pytest.raises(AddressBlocked):
+        await deliver("http://receiver.test/", allowed=[ip_network("169.254.0.0/16")])
+
+
+async def test_an_allowed_network_is_reached(listener: Listener) -> None:
+    answer = await deliver(listener.url())
+    assert (answer.status, answer.head) == (200, b"ok")
+    assert answer.milliseconds >= 0
+    assert listener.requests[0].startswith(b"POST /hook HTTP/1.1\r\n")
+    assert listener.requests[0].endswith(b"\r\n\r\n{}")
+
+
+async def test_the_host_header_keeps_the_name_and_userinfo_becomes_basic_auth(
+    listener: Listener, names: dict[str, list[str]]
+) -> None:
+    names["receiver.test"] = ["127.0.0.1"]
+    await deliver(listener.url("user:pass@receiver.test"))
+    assert f"\r\nhost: receiver.test:{listener.port}\r\n".encode() in listener.requests[0].lower()
+    assert b"Basic dXNlcjpwYXNz" in listener.requests[0]
+
+
+async def test_consecutive_deliveries_share_one_connection_and_its_checked_address(
+    listener: Listener, names: dict[str, list[str]]
+) -> None:
+    names["receiver.test"] = ["127.0.0.1"]
+    async with open_client(LOOPBACK) as client:
+        for _ in range(5):
+            await post(client, listener.url("receiver.test"), b"{}", {}, total=timedelta(seconds=5))
+            names["receiver.test"] = ["10.0.0.1"]
+    assert (listener.connections, len(listener.requests)) == (1, 5)
+
+
+async def test_a_silent_first_address_does_not_hide_a_living_second_one(
+    listener: Listener, names: dict[str, list[str]]
+) -> None:
+    names["receiver.test"] = ["127.0.0.77", "127.0.0.1"]
+    assert (await deliver(listener.url("receiver.test"))).status == 200
+
+
+async def test_a_redirect_is_reported_and_not_followed(listener: Listener) -> None:
+    elsewhere = f"HTTP/1.1 302 Found\r\nlocation: {listener.url()}/x\r\ncontent-length: 0\r\n\r\n"
+    listener.behaviour = answering(elsewhere.encode())
+    assert (await deliver(listener.url())).status == 302
+    assert len(listener.requests) == 1
+
+
+async def test_a_drip_feeding_receiver_is_cut_off_by_the_wall_clock(listener: Listener) -> None:
+    listener.behaviour = drip_feeding
+    started = time.perf_counter()
+    with pytest.raises(AnswerTimeout):
+        await deliver(listener.url(), seconds=0.3)
+    assert time.perf_counter() - started < 2
+
+
+async def test_a_silent_receiver_is_cut_off_by_the_wall_clock(listener: Listener) -> None:
+    listener.behaviour = hanging
+    with pytest.raises(AnswerTimeout):
+        await deliver(listener.url(), seconds=0.2)
+
+
+async def test_of_a_huge_answer_only_the_beginning_is_read(listener: Listener) -> None:
+    sent = 0
+
+    async def pouring(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
+        while sent < 100_000_000:
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+            sent += 65_536
+
+    listener.behaviour = pouring
+    answer = await deliver(listener.url())
+    assert (answer.status, answer.head) == (200, b"x" * 4096)
+    assert sent < 20_000_000
+
+
+async def test_an_answer_just_under_the_cap_leaves_the_connection_usable(listener: Listener) -> None:
+    listener.behaviour = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 16000\r\n\r\n" + b"x" * 16_000)
+    async with open_client(LOOPBACK) as client:
+        for _ in range(2):
+            answer = await post(client, listener.url(), b"{}", {}, total=timedelta(seconds=5))
+            assert len(answer.head) == 4096
+    assert listener.connections == 1
+
+
+async def test_cookies_are_neither_kept_nor_sent(listener: Listener) -> None:
+    listener.behaviour = answering(b"HTTP/1.1 200 OK\r\nset-cookie: a=b; path=/\r\ncontent-length: 0\r\n\r\n")
+    async with open_client(LOOPBACK) as client:
+        for _ in range(2):
+            await post(client, listener.url(), b"{}", {}, total=timedelta(seconds=5))
+    assert b"cookie" not in listener.requests[1].lower()
+
+
+async def test_proxies_and_passwords_of_the_environment_are_ignored(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert (await deliver(listener.url())).status == 200
+    assert b"authorization" not in listener.requests[0].lower()
+
+
+async def test_compressed_answers_are_not_asked_for(listener: Listener) -> None:
+    await deliver(listener.url())
+    assert b"accept-encoding: identity" in listener.requests[0].lower()
+
+
+async def test_a_name_nobody_knows_is_reported_as_such(names: dict[str, list[str]]) -> None:
+    with pytest.raises(NameUnresolved):
+        await deliver("http://receiver.test/")
+
+
+async def test_a_refused_connection_is_reported_as_such() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(ConnectFailed):
+        await deliver(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize("behaviour", [hanging_up, answering(b"HTTP/9.9 nonsense\r\n\r\n")], ids=["cut", "nonsense"])
+async def test_half_an_answer_is_reported_as_a_lost_connection(listener: Listener, behaviour: Behaviour) -> None:
+    listener.behaviour = behaviour
+    with pytest.raises(ConnectionLost):
+        await deliver(listener.url())
+
+
+class TestTls:
+    """TLS towards the checked address still asks for, and insists on, the name in the URL."""
+
+    # Made for this test alone, valid for receiver.test and for a hundred years.
+    key_and_certificate = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgImKU8TqgFJbUlmsb
+LlcA/WerOhKfSMVoxBUIJmTniymhRANCAASa0ejlj/It1cr7h+VDDC6vDO5A6ZOP
+Em7iP/A32QgGKJRjhtLSnxwh2cgbY5hsYhWgRAAELJ/2nmE91GmDDgPq
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBoTCCAUegAwIBAgIUHc/v4rHtOx6iVmUark8zW6xbXKYwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNcmVjZWl2ZXIudGVzdDAgFw0yNjExMjIxMDU5MTVaGA8yMTI2
+MTAyOTEwNTkxNVowGDEWMBQGA1UEAwwNcmVjZWl2ZXIudGVzdDBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABJrR6OWP8i3VyvuH5UMMLq8M7kDpk48SbuI/8DfZCAYo
+lGOG0tKfHCHZyBtjmGxiFaBEAAQsn/aeYT3UaYMOA+qjbTBrMB0GA1UdDgQWBBTg
+ENbBzNRSxQFaufBiwkAELnu+5zAfBgNVHSMEGDAWgBTgENbBzNRSxQFaufBiwkAE
+Lnu+5zAYBgNVHREEETAPgg1yZWNlaXZlci50ZXN0MA8GA1UdEwEB/wQFMAMBAf8w
+CgYIKoZIzj0EAwIDSAAwRQIgawXxIsV5yX9/u46rR9RX7ByO86fBob/EFjY4yKx6
+cLoCIQCASdbeciYWLXae6vUCNIlxglipLwAvE8Cw5MBDX/jPaw==
+-----END CERTIFICATE-----
+"""
+
+    @pytest_asyncio.fixture
+    async def secure_listener(self, tmp_path: Path) -> AsyncIterator[tuple[Listener, list[str | None]]]:
+        """The listener and the server names it was asked for."""
+        chain = tmp_path / "chain.pem"
+        chain.write_text(self.key_and_certificate)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(chain)
+        asked: list[str | None] = []
+        context.sni_callback = lambda connection, name, context: asked.append(name)
+        async for started in Listener().serve(tls=context):
+            yield started, asked
+
+    async def ask(self, url: str) -> Answer:
+        trusting = ssl.create_default_context(cadata=self.key_and_certificate)
+        async with open_client(LOOPBACK, ssl_context=trusting) as client:
+            return await post(client, url, b"{}", {}, total=timedelta(seconds=5))
+
+    async def test_the_name_in_the_url_is_asked_for_and_verified(
+        self, secure_listener: tuple[Listener, list[str | None]], names: dict[str, list[str]]
+    ) -> None:
+        listener, asked = secure_listener
+        names["receiver.test"] = ["127.0.0.1"]
+        assert (await self.ask(listener.url("receiver.test", "https"))).status == 200
+        assert asked == ["receiver.test"]
+
+    async def test_another_name_for_the_same_address_is_refused(
+        self, secure_listener: tuple[Listener, list[str | None]], names: dict[str, list[str]]
+    ) -> None:
+        listener, _ = secure_listener
+        names["impostor.test"] = ["127.0.0.1"]
+        with pytest.raises(ConnectFailed, match="certificate"):
+            await self.ask(listener.url("impostor.test", "https"))
+        assert listener.requests == []
+
+    async def test_a_certificate_nobody_signed_is_refused(
+        self, secure_listener: tuple[Listener, list[str | None]], names: dict[str, list[str]]
+    ) -> None:
+        listener, _ = secure_listener
+        names["receiver.test"] = ["127.0.0.1"]
+        with pytest.raises(ConnectFailed):
+            await deliver(listener.url("receiver.test", "https"))
+        assert listener.requests == []

@@ -1,0 +1,86 @@
+"""A real webhook receiver on loopback that keeps what it is sent.
+
+Answers 200 unless told otherwise; verifies nothing, the tests do.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One request as it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return msgspec.json.decode(self.body)
+
+
+class Receiver:
+    """Started by `receiving`; `answers` are the statuses of the next requests, then 200."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/hook"
+        self.deliveries: list[Delivery] = []
+        self.answers: list[int] = []
+        self._changed = threading.Condition()
+
+    def take(self, delivery: Delivery) -> int:
+        with self._changed:
+            self.deliveries.append(delivery)
+            self._changed.notify_all()
+            return self.answers.pop(0) if self.answers else 200
+
+    def wait_for(self, enough: Callable[[list[Delivery]], Any], seconds: float = 15.0) -> list[Delivery]:
+        """Deliveries once `enough` of them holds; fails the test with what came otherwise."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: enough(self.deliveries), seconds)
+            assert came, f"not delivered in {seconds} s: {[(d.json['id'], d.json['status']) for d in self.deliveries]}"
+            return list(self.deliveries)
+
+    def completed(self, prediction_id: str) -> list[Delivery]:
+        """Terminal messages of one prediction."""
+        terminal = ("succeeded", "failed", "canceled")
+        found = [(delivery, delivery.json) for delivery in self.deliveries]
+        return [delivery for delivery, body in found if body["id"] == prediction_id and body["status"] in terminal]
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """A receiver on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status = receiver.take(Delivery(self.path, headers, body))
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    receiver = Receiver(server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

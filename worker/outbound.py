@@ -1,0 +1,181 @@
+"""The only HTTP client to foreign addresses: every address is checked after DNS, and the checked one is connected to.
+
+Nothing is retried, followed or interpreted here; worker/deliver.py and worker/files.py decide what an answer means.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address
+from typing import NamedTuple, cast
+
+import httpcore
+import httpx
+
+from shared.addresses import IPAddress, IPNetwork, is_allowed, literal_address
+from shared.errors import AddressBlocked, AnswerTimeout, ConnectFailed, ConnectionLost, NameUnresolved
+
+READ_CAP_BYTES = 16 * 1024
+KEPT_BYTES = 4 * 1024
+
+_CONNECT_TIMEOUT = timedelta(seconds=5)
+_WRITE_TIMEOUT = timedelta(seconds=10)
+_CONNECTIONS_MAX = 100
+_IDLE_CONNECTIONS_MAX = 20
+_IDLE_EXPIRY = timedelta(seconds=15)
+# getaddrinfo cannot be interrupted; in the loop's own pool a few slow names would starve all other file work.
+_RESOLVER_THREADS = 8
+_ADDRESSES_TRIED_MAX = 3
+
+
+class Answer(NamedTuple):
+    """What came back: `head` is the beginning of the body."""
+
+    status: int
+    head: bytes
+    milliseconds: int
+
+
+def open_client(
+    allowed_networks: Sequence[IPNetwork], *, ssl_context: ssl.SSLContext | None = None
+) -> httpx.AsyncClient:
+    """A client for one event loop, to be closed by its opener; keeps connections to talkative receivers open.
+
+    No redirects, no cookies, nothing from the environment. Its requests raise what `failures_named` names.
+    """
+    return httpx.AsyncClient(
+        transport=_GuardedTransport(allowed_networks, ssl_context or httpx.create_ssl_context(trust_env=False)),
+        timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT.total_seconds(), write=_WRITE_TIMEOUT.total_seconds()),
+        # Compressed answers would make a small read cap a large one.
+        headers={"accept-encoding": "identity"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+async def post(
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    total: timedelta,
+    read_cap_bytes: int = READ_CAP_BYTES,
+) -> Answer:
+    """Send `body` and read the answer's beginning, all within `total` by the wall clock; OutboundError otherwise."""
+    started = time.perf_counter()
+    with failures_named():
+        async with (
+            asyncio.timeout(total.total_seconds()),
+            client.stream("POST", url, content=body, headers=headers) as response,
+        ):
+            head = await _beginning(response, read_cap_bytes)
+    return Answer(response.status_code, head[:KEPT_BYTES], round((time.perf_counter() - started) * 1000))
+
+
+@contextmanager
+def failures_named() -> Iterator[None]:
+    """Turns the client's many exceptions into our few."""
+    try:
+        yield
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise AnswerTimeout from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise AddressBlocked from error
+    except httpx.ConnectError as error:
+        raise ConnectFailed(str(error)) from error
+    except httpx.TransportError as error:
+        raise ConnectionLost from error
+
+
+class _GuardedTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport around a pool of our own: httpx has no parameter for a network backend, httpcore has."""
+
+    def __init__(self, allowed_networks: Sequence[IPNetwork], ssl_context: ssl.SSLContext) -> None:
+        super().__init__(verify=ssl_context, trust_env=False)
+        self._backend = _GuardedBackend(allowed_networks)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=_CONNECTIONS_MAX,
+            max_keepalive_connections=_IDLE_CONNECTIONS_MAX,
+            keepalive_expiry=_IDLE_EXPIRY.total_seconds(),
+            network_backend=self._backend,
+        )
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._backend.close()
+
+
+class _GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Resolves, checks every address and connects to a checked one; TLS still sees the host's name."""
+
+    def __init__(self, allowed_networks: Sequence[IPNetwork]) -> None:
+        self._allowed_networks = tuple(allowed_networks)
+        self._network = httpcore.AnyIOBackend()
+        self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="dns")
+
+    def close(self) -> None:
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        async with asyncio.timeout(timeout):
+            addresses = await self._resolve(host, port)
+            # One private address among public ones is an attack, not a receiver with a choice.
+            if not all(is_allowed(address, self._allowed_networks) for address in addresses):
+                raise AddressBlocked
+            return await self._connect_to_first(addresses[:_ADDRESSES_TRIED_MAX], port, timeout, socket_options)
+
+    async def _resolve(self, host: str, port: int) -> list[IPAddress]:
+        literal = literal_address(host)
+        if literal is not None:
+            return [literal]
+        lookup = asyncio.get_running_loop().run_in_executor(
+            self._resolvers, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+        try:
+            found = await lookup
+        except (OSError, UnicodeError) as error:
+            raise NameUnresolved from error
+        return list(dict.fromkeys(ip_address(address[0]) for *_, address in found))
+
+    async def _connect_to_first(
+        self,
+        addresses: Sequence[IPAddress],
+        port: int,
+        seconds: float | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Each address gets an equal share of the time, so that a silent one does not hide a living one."""
+        share = None if seconds is None else seconds / len(addresses)
+        for address in addresses[:-1]:
+            try:
+                return await self._network.connect_tcp(str(address), port, share, None, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._network.connect_tcp(str(addresses[-1]), port, share, None, socket_options)
+
+
+async def _beginning(response: httpx.Response, cap_bytes: int) -> bytes:
+    received = bytearray()
+    # Closed here and now: a half-read generator left to the garbage collector would outlive its connection.
+    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
+        async for chunk in chunks:
+            received += chunk
+            if len(received) >= cap_bytes:
+                break
+    return bytes(received[:cap_bytes])

@@ -1,0 +1,114 @@
+"""This worker's sign of life, and what it hears to be canceled.
+
+A row with a lease by the database's clock, and a locked file by which processes of the same host know at once that
+it has died. What becomes of a dead worker's predictions is decided in `sweep`.
+"""
+
+import asyncio
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.contract import Status
+from shared.database import Database, clock
+from shared.ids import new_id
+from shared.live import Feed, cancel_channel
+from shared.settings import Settings
+from shared.tables import Prediction, Worker
+
+HOST = socket.gethostname()
+_log = structlog.get_logger()
+
+
+def lock_file(home: Path, worker_id: str) -> Path:
+    """Locked for as long as the worker lives, however it ends."""
+    return home / "run" / f"{worker_id}.lock"
+
+
+class Presence:
+    """A worker's session. `id` changes when it was taken for dead and came back: its old claims are void."""
+
+    def __init__(self, settings: Settings, database: Database, feed: Feed, cancel: Callable[[str], None]) -> None:
+        self.id = ""
+        self._settings = settings
+        self._database = database
+        self._feed = feed
+        self._cancel = cancel
+        self._lock = -1
+
+    @asynccontextmanager
+    async def announced(self) -> AsyncIterator[None]:
+        """Be known as alive while inside; on leaving be known as gone."""
+        await self._register()
+        beating = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+            await self._sign_off()
+
+    async def _register(self) -> None:
+        self.id = new_id()
+        self._hold_lock()
+        row = {"id": self.id, "host": HOST, "is_lost": False, "last_seen": clock(), "created_at": clock()}
+        async with self._database.transaction() as transaction:
+            await transaction.execute(insert(Worker).values(**row))
+        _log.info("worker registered", worker_id=self.id)
+
+    def _hold_lock(self) -> None:
+        path = lock_file(self._settings.home, self.id)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    async def _sign_off(self) -> None:
+        try:
+            async with self._database.transaction() as transaction:
+                await transaction.execute(update(Worker).where(Worker.id == self.id).values(is_lost=True))
+        except (SQLAlchemyError, OSError) as error:  # the lease runs out instead
+            _log.warning("could not sign off", error=type(error).__name__)
+        os.close(self._lock)
+        lock_file(self._settings.home, self.id).unlink(missing_ok=True)
+
+    async def _beat(self) -> None:
+        while True:
+            async with self._feed.follow(cancel_channel(self.id)) as heard:
+                session = self.id
+                while session == self.id:
+                    await self._listen(heard)
+                    await self._renew()
+
+    async def _listen(self, heard: "asyncio.Queue[bytes]") -> None:
+        """Cancel what is told, until the next beat is due."""
+        try:
+            async with asyncio.timeout(self._settings.heartbeat_seconds):
+                while True:
+                    self._cancel((await heard.get()).decode())
+        except TimeoutError:
+            return
+
+    async def _renew(self) -> None:
+        """One beat; what should be canceled comes back with it, in case the word was lost."""
+        alive = update(Worker).where(Worker.id == self.id, Worker.is_lost.is_(False)).values(last_seen=clock())
+        mine = select(Prediction.id).where(Prediction.worker_id == self.id, Prediction.status == Status.PROCESSING)
+        try:
+            async with self._database.transaction() as transaction:
+                is_known = (await transaction.execute(alive)).rowcount == 1
+                canceled = await transaction.execute(mine.where(Prediction.cancel_requested_at.is_not(None)))
+            for prediction_id in canceled.scalars():
+                self._cancel(prediction_id)
+            if not is_known:
+                _log.warning("taken for dead, registering anew", worker_id=self.id)
+                await self._register()
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("heartbeat failed", error=type(error).__name__)

@@ -1,0 +1,126 @@
+"""From a model process's events to the outside: the live stream at once, the row and its webhooks every half second.
+
+Changes of status go through `lifecycle`; what the process does is not known here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared import lifecycle
+from shared.contract import Status, WebhookEvent
+from shared.database import Database
+from shared.lifecycle import Ending, Progress
+from shared.live import Chunk
+from worker.ledger import Ledger
+from worker.persistence import persistently
+from worker.process import Done, Event, Log, Metric, Output
+
+_log = structlog.get_logger()
+
+
+class Recorder:
+    """What one attempt at one prediction has brought forth so far, and how much of it is out.
+
+    `on_lost` is called when the row turns out to belong to somebody else by now.
+    """
+
+    def __init__(
+        self, database: Database, ledger: Ledger, row: Row[Any], interval: float, on_lost: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._row = row
+        self._interval = interval
+        self._on_lost = on_lost
+        self._items: list[Any] = []
+        self._logs: list[str] = []
+        self._metrics: dict[str, Any] = {}
+        self._told = 0
+        self._unsaved: WebhookEvent | None = None
+        self._saves = 0
+        self._telling: asyncio.Task[None] | None = None
+        self._saving: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+
+    def take(self, event: Event) -> None:
+        """Called by the process for each event, in order; never waits."""
+        match event:
+            case Output(value):
+                self._items.append(value)
+                self._unsaved = WebhookEvent.OUTPUT
+                self._tell_soon()
+            case Log(text):
+                self._logs.append(text)
+                self._unsaved = self._unsaved or WebhookEvent.LOGS
+            case Metric():
+                _apply(self._metrics, event)
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save_regularly())
+
+    async def finish(self, done: Done) -> None:
+        """Everything out, then the terminal status; outlasts an outage of the database."""
+        self._ended.set()
+        await asyncio.gather(*(task for task in (self._telling, self._saving) if task))
+        if done.predict_time is not None:
+            self._metrics["predict_time"] = done.predict_time
+        is_list = self._row.stream_token and (self._items or done.status == "succeeded")
+        progress = self._progress(self._items if is_list else done.output)
+        ending = Ending(Status(done.status), done.error, progress, bool(self._row.webhook))
+        if not await persistently(lambda: self._ledger.finish(ending)):
+            _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
+
+    def _progress(self, output: Any) -> Progress:
+        return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self._metrics)
+
+    def _tell_soon(self) -> None:
+        if self._row.stream_token and (self._telling is None or self._telling.done()):
+            self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """Chunks grow by themselves while Redis is busy with the one before."""
+        while self._told < len(self._items):
+            chunk = Chunk(self._row.id, self._row.attempt, self._told, self._items[self._told :])
+            self._told = len(self._items)
+            await self._database.send([chunk])
+
+    async def _save_regularly(self) -> None:
+        while not await self._ended_within(self._interval):
+            event, self._unsaved = self._unsaved, None
+            if event:
+                await self._save(event)
+
+    async def _ended_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._ended.wait()
+        except TimeoutError:
+            return False
+
+    async def _save(self, event: WebhookEvent) -> None:
+        self._saves += 1
+        try:
+            async with self._database.transaction() as transaction:
+                progress = self._progress(self._items or None)
+                is_mine = await lifecycle.record(transaction, progress, event, self._saves)
+        except (SQLAlchemyError, OSError) as error:  # the next save, or the end, holds everything
+            _log.warning("progress not saved", prediction_id=self._row.id, error=type(error).__name__)
+            return
+        if not is_mine:
+            self._on_lost()
+
+
+def _apply(metrics: dict[str, Any], metric: Metric) -> None:
+    known = metrics.get(metric.name)
+    if metric.value is None:
+        metrics.pop(metric.name, None)
+    elif metric.mode == "incr" and isinstance(known, int | float):
+        metrics[metric.name] = known + metric.value
+    elif metric.mode == "append":
+        metrics[metric.name] = [*(known if isinstance(known, list) else []), metric.value]
+    else:
+        metrics[metric.name] = metric.value

@@ -1,0 +1,139 @@
+"""Which model processes are up on this host: started when first needed, kept, started again when they die.
+
+How one is spoken to stands in `process`; what runs on it is decided in `predict`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from shared.storage import version_folder
+from worker.process import ModelProcess, SetupFailed
+
+_BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
+"""Between starts of a model that keeps dying or failing."""
+_STEADY_SECONDS = 60.0
+"""A process that lived this long owes its death to what it ran, not to its start."""
+_log = structlog.get_logger()
+
+
+class Resident:
+    """One version on this host."""
+
+    def __init__(self, version_id: str, folder: Path) -> None:
+        self.version_id = version_id
+        self._folder = folder
+        self._process: ModelProcess | None = None
+        self._seats = asyncio.Semaphore(1)
+        self._starting = asyncio.Lock()
+        self._failures = 0
+        self._not_before = 0.0
+        self._last_failure: SetupFailed | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def concurrency(self) -> int:
+        """Predictions it can run at once."""
+        return self._process.concurrency if self._process else 1
+
+    async def ready(self) -> ModelProcess:
+        """A process that has finished its setup; raises SetupFailed."""
+        process = await self.process()
+        await process.ready()
+        return process
+
+    @asynccontextmanager
+    async def seat(self) -> AsyncIterator[ModelProcess]:
+        """A ready process with room for one prediction; raises SetupFailed."""
+        async with self._seats:
+            yield await self.ready()
+
+    async def process(self) -> ModelProcess:
+        """The model's process with its schema known, started if need be; raises SetupFailed.
+
+        While a model that keeps failing is backed off, the last failure is raised again at once.
+        """
+        async with self._starting:
+            if self._process is None or not self._process.alive:
+                self._refuse_while_backed_off()
+                self._process = await self._start()
+            return self._process
+
+    def cancel(self, prediction_id: str) -> None:
+        """Interrupt a prediction if it runs here."""
+        if self._process:
+            self._process.cancel(prediction_id)
+
+    async def stop(self) -> None:
+        """End the process for good."""
+        if self._watch:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._process:
+            await self._process.stop()
+
+    def _refuse_while_backed_off(self) -> None:
+        if self._last_failure and monotonic() < self._not_before:
+            raise self._last_failure
+
+    async def _start(self) -> ModelProcess:
+        try:
+            process = await ModelProcess.start(self._folder)
+        except SetupFailed as failure:
+            self._failed(failure)
+            raise
+        self._seats = asyncio.Semaphore(process.concurrency)
+        self._watch = asyncio.create_task(self._keep_up(process))
+        return process
+
+    def _failed(self, failure: SetupFailed | None) -> None:
+        wait = _BACK_OFF_SECONDS[min(self._failures, len(_BACK_OFF_SECONDS) - 1)]
+        self._failures += 1
+        self._not_before = monotonic() + wait
+        self._last_failure = failure
+
+    async def _keep_up(self, process: ModelProcess) -> None:
+        """Start the model again as soon as it dies, so that the next prediction need not wait for it."""
+        started = monotonic()
+        try:
+            await process.ready()
+            self._last_failure = None
+            await process.wait_closed()
+        except SetupFailed as failure:
+            self._failed(failure)
+            return  # the next prediction tries again once the back-off is over
+        _log.warning("model process died", version_id=self.version_id)
+        self._failures = 0 if monotonic() - started > _STEADY_SECONDS else self._failures
+        self._failed(None)
+        await asyncio.sleep(self._not_before - monotonic())
+        try:
+            await self.process()
+        except SetupFailed as failure:
+            _log.warning("model does not start", version_id=self.version_id, error=failure.message)
+
+
+class Residency:
+    """All versions on this host."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._residents: dict[str, Resident] = {}
+
+    def resident(self, version_id: str) -> Resident:
+        """The one resident of a version."""
+        if version_id not in self._residents:
+            self._residents[version_id] = Resident(version_id, version_folder(self._home, version_id))
+        return self._residents[version_id]
+
+    def cancel(self, prediction_id: str) -> None:
+        """Interrupt a prediction wherever it runs."""
+        for resident in self._residents.values():
+            resident.cancel(prediction_id)
+
+    async def stop(self) -> None:
+        """End every process."""
+        await asyncio.gather(*(resident.stop() for resident in self._residents.values()))

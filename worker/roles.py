@@ -1,0 +1,140 @@
+"""The two things a worker process can be: `predict` runs models, `deliver` sends webhooks and reconciles.
+
+Opens and closes everything; what the jobs do stands in their own rooms.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared.database import Database
+from shared.ids import new_id
+from shared.live import Feed
+from shared.queue import BUILD_QUEUE, DELIVER_QUEUE, VERSIONS_KEY, RedisPool, open_redis, predict_queue
+from shared.settings import Settings
+from worker.app import BellWorker, Job
+from worker.build import Builder
+from worker.deliver import Sender
+from worker.ledger import Ledger
+from worker.outbound import open_client
+from worker.predict import Predictor
+from worker.presence import Presence
+from worker.residency import Residency
+from worker.sweep import Sweep
+
+_DELIVERIES_AT_ONCE = 100
+_BUILDS_AT_ONCE = 2
+_LOOK_FOR_QUEUES_SECONDS = 0.5
+_QUEUES_MAX = 1000
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Queues:
+    """The queues this process takes jobs from."""
+
+    database: Database
+    settings: Settings
+    stack: AsyncExitStack
+    bells: RedisPool
+    """Connections that wait for a bell, one a queue."""
+    workers: dict[str, BellWorker] = field(default_factory=dict)
+
+    async def take(self, queue: str, name: str, job: Job, seats: int) -> None:
+        """Take jobs from one more queue."""
+        self.workers[queue] = BellWorker(self.database.redis, self.bells, queue, name, job, seats)
+        await self.stack.enter_async_context(self.workers[queue].running())
+
+    async def drain(self) -> None:
+        """Take no more jobs, let running ones end for a while, and end the rest."""
+        for worker in self.workers.values():
+            worker.allow_pick_jobs = False
+        try:
+            async with asyncio.timeout(self.settings.drain_seconds):
+                await asyncio.gather(*(worker.drained() for worker in self.workers.values()))
+        except TimeoutError:
+            _log.warning("stopping with jobs running; they will be released")
+            await asyncio.gather(*(worker.abandon() for worker in self.workers.values()))
+
+
+async def predict(settings: Settings) -> None:
+    """Run models until asked to stop."""
+    async with _opened(settings) as (database, bells, stack):
+        residency = Residency(settings.home)
+        stack.push_async_callback(residency.stop)
+        feed = await stack.enter_async_context(Feed(bells))
+        presence = Presence(settings, database, feed, residency.cancel)
+        await stack.enter_async_context(presence.announced())
+        ledger = Ledger(database, presence)
+        queues = Queues(database, settings, stack, bells)
+        await queues.take(BUILD_QUEUE, "build", Builder(database, residency).build, _BUILDS_AT_ONCE)
+
+        async def open_queues() -> None:
+            for version_id in await _versions(database):
+                if predict_queue(version_id) not in queues.workers:
+                    job = Predictor(settings, database, ledger, residency.resident(version_id)).predict
+                    await queues.take(predict_queue(version_id), "predict", job, seats=1)
+
+        await _until_stopped(_regularly(open_queues, _LOOK_FOR_QUEUES_SECONDS))
+        await queues.drain()
+
+
+async def deliver(settings: Settings) -> None:
+    """Send webhooks and reconcile until asked to stop."""
+    async with _opened(settings) as (database, bells, stack):
+        client = await stack.enter_async_context(open_client(settings.webhook_allow_cidrs))
+        queues = Queues(database, settings, stack, bells)
+        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, database, client).deliver, _DELIVERIES_AT_ONCE)
+        await _until_stopped(Sweep(settings, database, new_id()).run)
+        await queues.drain()
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool, AsyncExitStack]]:
+    redis = open_redis(settings.redis_url, connections=200)
+    waiting = open_redis(settings.redis_url, connections=_QUEUES_MAX, read_timeout=None)
+    database = Database(settings, redis)
+    try:
+        async with AsyncExitStack() as stack:
+            yield database, waiting, stack
+    finally:
+        await redis.aclose()
+        await waiting.aclose()
+        await database.close()
+
+
+async def _versions(database: Database) -> list[str]:
+    members = cast(Awaitable[set[bytes]], database.redis.smembers(VERSIONS_KEY))
+    return sorted(version.decode() for version in await members)
+
+
+def _regularly(chore: Callable[[], Awaitable[None]], seconds: float) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        while True:
+            try:
+                await chore()
+            except (RedisError, OSError) as error:
+                _log.warning("redis unreachable", error=str(error))
+            await asyncio.sleep(seconds)
+
+    return run
+
+
+async def _until_stopped(work: Callable[[], Awaitable[None]]) -> None:
+    """Until SIGTERM or SIGINT; if the work ends by itself the process must not go on without it."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    waiting = asyncio.create_task(stopped.wait())
+    working = asyncio.ensure_future(work())
+    done, _ = await asyncio.wait({waiting, working}, return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    waiting.cancel()
+    if working in done:
+        working.result()

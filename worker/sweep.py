@@ -1,0 +1,205 @@
+"""The reconciler: puts back into Redis what it lost, and ends or repeats what a dead worker left behind.
+
+Every repair is a conditional change through `lifecycle`, so running twice does no harm; a lease keeps it single.
+"""
+
+import asyncio
+import fcntl
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy import Row, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from shared import lifecycle
+from shared.contract import Status, VersionStatus
+from shared.database import Database, clock
+from shared.ids import new_id
+from shared.live import stream_key
+from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
+from shared.settings import Settings
+from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
+from worker.presence import HOST, lock_file
+
+TICK_SECONDS = 1.0
+_SETTLED_SECONDS = 2.0
+"""Younger rows may still be on their way into Redis."""
+_BATCH = 500
+_DELIVERIES_MAX = 20
+_LEADER_SECONDS = 5.0
+LOST_AFTER_OUTPUT = (
+    "The worker was lost after output had started, so the prediction was not run again. Create it again to retry."
+)
+_NEVER_STARTED = "The prediction could not be started: the workers that took it died again and again."
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Runs beside the senders; `id` names this process in the leadership row."""
+
+    settings: Settings
+    database: Database
+    id: str
+    _quiet_until: float = 0.0
+    _place: tuple[datetime, str] | None = None
+
+    async def run(self) -> None:
+        """For ever, a tick a second. After an outage nobody is declared dead until a full lease has passed."""
+        self._be_quiet()
+        while True:
+            try:
+                await self.tick()
+            except (SQLAlchemyError, RedisError, OSError) as error:
+                _log.warning("sweep interrupted", error=type(error).__name__)
+                self._be_quiet()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _be_quiet(self) -> None:
+        self._quiet_until = monotonic() + self.settings.lease_seconds
+
+    async def tick(self) -> None:
+        """Everything once."""
+        await self._notice_dead_neighbours()
+        if not await self._lead():
+            return
+        if monotonic() > self._quiet_until:
+            await self._declare_silent_lost()
+        await self._release_lost()
+        await self._requeue_predictions()
+        await self._requeue_builds()
+        await self._ring_for_webhooks()
+
+    async def _notice_dead_neighbours(self) -> None:
+        """Workers of this host hold a locked file; one whose lock is free has died, however silently."""
+        query = select(Worker.id).where(Worker.host == HOST, Worker.is_lost.is_(False))
+        async with self.database.reading() as connection:
+            ids = (await connection.execute(query)).scalars().all()
+        dead = [worker_id for worker_id in ids if _is_unlocked(lock_file(self.settings.home, worker_id))]
+        if dead:
+            _log.warning("worker died", worker_ids=dead)
+            async with self.database.transaction() as transaction:
+                await transaction.execute(update(Worker).where(Worker.id.in_(dead)).values(is_lost=True))
+
+    async def _lead(self) -> bool:
+        term = {"holder": self.id, "until": clock(_LEADER_SECONDS)}
+        is_free = or_(Leadership.holder == self.id, Leadership.until < clock())
+        statement = update(Leadership).where(Leadership.name == "sweep", is_free).values(**term)
+        try:
+            async with self.database.transaction() as transaction:
+                if (await transaction.execute(statement)).rowcount:
+                    return True
+                known = await transaction.execute(select(Leadership.name).where(Leadership.name == "sweep"))
+                if known.one_or_none():
+                    return False
+                await transaction.execute(insert(Leadership).values(name="sweep", **term))
+                return True
+        except IntegrityError:  # another one was quicker
+            return False
+
+    async def _declare_silent_lost(self) -> None:
+        silent = (Worker.is_lost.is_(False), Worker.last_seen < clock(-self.settings.lease_seconds))
+        async with self.database.transaction() as transaction:
+            lost = await transaction.execute(update(Worker).where(*silent).values(is_lost=True).returning(Worker.id))
+        if ids := lost.scalars().all():
+            _log.warning("worker silent for a lease", worker_ids=ids)
+
+    async def _release_lost(self) -> None:
+        """Predictions of lost workers run again if nobody has seen output of them, and fail otherwise."""
+        query = select(Prediction.__table__).join(Worker, Worker.id == Prediction.worker_id)
+        query = query.where(Prediction.status == Status.PROCESSING, Worker.is_lost.is_(True)).limit(_BATCH)
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        for row in rows:
+            await self._release(row)
+
+    async def _release(self, row: Row[Any]) -> None:
+        has_output = row.output is not None or await self.database.redis.exists(stream_key(row.id))
+        async with self.database.transaction() as transaction:
+            if row.cancel_requested_at:
+                await lifecycle.cancel_lost(transaction, row)
+            elif has_output:
+                await lifecycle.fail(transaction, row.id, LOST_AFTER_OUTPUT)
+            elif row.delivery >= _DELIVERIES_MAX:
+                await lifecycle.fail(transaction, row.id, _NEVER_STARTED)
+            else:
+                await lifecycle.redeliver(transaction, row)
+        _log.info("released from a lost worker", prediction_id=row.id, had_output=bool(has_output))
+
+    async def _requeue_predictions(self) -> None:
+        """Walk the waiting rows, a batch a tick and on at once while batches have losses."""
+        while True:
+            rows = await self._waiting_batch()
+            lost = await self._lost(rows)
+            for row in lost:
+                await self._requeue(row)
+            self._place = (rows[-1].queued_at, rows[-1].id) if len(rows) == _BATCH else None
+            if not lost or self._place is None:
+                return
+
+    async def _waiting_batch(self) -> list[Row[Any]]:
+        settled = Prediction.queued_at < clock(-_SETTLED_SECONDS)
+        query = select(Prediction.__table__).where(Prediction.status == Status.STARTING, settled)
+        if self._place:
+            query = query.where(tuple_(Prediction.queued_at, Prediction.id) > tuple_(*self._place))
+        query = query.order_by(Prediction.queued_at, Prediction.id).limit(_BATCH)
+        async with self.database.reading() as connection:
+            return list((await connection.execute(query)).all())
+
+    async def _lost(self, rows: list[Row[Any]]) -> list[Row[Any]]:
+        places = [
+            (predict_queue(row.version_id), PredictJob(row.id, row.delivery, row.version_id).job_id) for row in rows
+        ]
+        gone = await missing(self.database.redis, places)
+        return [row for row, is_gone in zip(rows, gone, strict=True) if is_gone]
+
+    async def _requeue(self, row: Row[Any]) -> None:
+        async with self.database.transaction() as transaction:
+            if row.delivery >= _DELIVERIES_MAX:
+                await lifecycle.fail(transaction, row.id, _NEVER_STARTED)
+            elif await lifecycle.redeliver(transaction, row):  # it may just have been run to its end
+                _log.info("queued again", prediction_id=row.id, delivery=row.delivery + 1)
+
+    async def _requeue_builds(self) -> None:
+        settled = Version.queued_at < clock(-_SETTLED_SECONDS)
+        query = select(Version.id, Version.delivery).where(Version.status == VersionStatus.BUILDING, settled)
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(query.limit(_BATCH))).all()
+        gone = await missing(self.database.redis, [(BUILD_QUEUE, BuildJob(*row).job_id) for row in rows])
+        for row in (row for row, is_gone in zip(rows, gone, strict=True) if is_gone):
+            same = (Version.id == row.id, Version.delivery == row.delivery)
+            again = update(Version).where(*same).values(delivery=Version.delivery + 1, queued_at=clock())
+            async with self.database.transaction() as transaction:
+                if (await transaction.execute(again)).rowcount:
+                    transaction.outbox.append(BuildJob(row.id, row.delivery + 1))
+
+    async def _ring_for_webhooks(self) -> None:
+        """Messages due for a while: their job was lost, or it is time for another attempt."""
+        is_open = WebhookMessage.state.in_(("pending", "delivering"))
+        query = select(WebhookMessage.prediction_id).where(is_open, WebhookMessage.next_attempt_at < clock())
+        async with self.database.reading() as connection:
+            ids = (await connection.execute(query.distinct().limit(_BATCH))).scalars().all()
+        await self.database.send([DeliverJob(prediction_id, new_id()) for prediction_id in ids])
+
+
+def _is_unlocked(path: Path) -> bool:
+    """Whether nobody holds the file any more; one that is not there belongs to another folder's worker."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        path.unlink(missing_ok=True)
+        return True
+    finally:
+        os.close(handle)
