@@ -15,6 +15,8 @@ from shared import logs
 from shared.settings import Settings
 
 _GRACE_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 30
+"""Longer than clients keep idle connections, so that a request never meets one that is being closed."""
 
 
 class Server(uvicorn.Server):
@@ -39,6 +41,7 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         h11_max_incomplete_event_size=16 * 1024,
     )

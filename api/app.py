@@ -14,7 +14,7 @@ from api.dependencies import Services
 from api.routes import account, health, models, predictions, stream, versions
 from shared.database import Database
 from shared.live import Feed
-from shared.queue import open_redis
+from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
 
 _UNVERSIONED = ("/livez", "/readyz", "/docs", "/openapi.json")
@@ -23,7 +23,7 @@ _UNVERSIONED = ("/livez", "/readyz", "/docs", "/openapi.json")
 class VersionPrefix:
     """Serves the API under /v1, / and /v1/v1: the official clients disagree on what a base URL is.
 
-    A rewrite rather than a redirect, because one of them does not follow a redirected POST.
+    A slash at the end does no harm either. A rewrite, because one of the clients follows no redirected POST.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -31,7 +31,7 @@ class VersionPrefix:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in _UNVERSIONED:
-            path = scope["path"].removeprefix("/v1").removeprefix("/v1")
+            path = scope["path"].rstrip("/").removeprefix("/v1").removeprefix("/v1")
             scope = {**scope, "path": f"/v1{path}"}
         await self._app(scope, receive, send)
 
@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         redis = open_redis(settings.redis_url)
-        listening = open_redis(settings.redis_url, connections=2, read_timeout=None)
+        listening = open_listening_redis(settings.redis_url, connections=2)
         database = Database(settings, redis)
         async with Feed(listening) as feed:
             app.state.services = Services(settings, database, feed)
@@ -51,7 +51,9 @@ def create_app(settings: Settings) -> FastAPI:
         await listening.aclose()
         await database.close()
 
-    app = FastAPI(title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     for room in (predictions, stream, models, versions, account):
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)

@@ -68,9 +68,7 @@ Caller = Annotated[Row[Any], Depends(authenticate)]
 
 async def public_base(request: Request, wired: Wired) -> str:
     """The address to put into links: the configured one, else the one this client used."""
-    if "public_url" in wired.settings.model_fields_set:
-        return wired.settings.public_url
-    return str(request.base_url).rstrip("/")
+    return wired.settings.public_url or str(request.base_url).rstrip("/")
 
 
 Base = Annotated[str, Depends(public_base)]

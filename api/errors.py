@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -35,7 +35,10 @@ STATUS: dict[type[errors.PinionError], int] = {
 }
 """A class not listed has the status of its nearest listed ancestor."""
 
-_HTTP_DETAILS = {404: "The requested resource could not be found.", 405: "This method is not allowed here."}
+_HTTP = {
+    404: (errors.NotFound.title, "The requested resource could not be found."),
+    405: ("Method not allowed", "This method is not allowed here."),
+}
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
@@ -50,8 +53,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.PinionError, _named)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _parameters)
-    for unreachable in (OperationalError, PoolTimeoutError, RedisError, OSError):
+    for unreachable in (OperationalError, InterfaceError, PoolTimeoutError, RedisError, OSError):
         app.add_exception_handler(unreachable, _unavailable)
+    app.add_exception_handler(DBAPIError, _database)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -66,7 +70,8 @@ def _named(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
-    answer = problem(error.status_code, error.detail, _HTTP_DETAILS.get(error.status_code, error.detail))
+    title, detail = _HTTP.get(error.status_code, (error.detail, error.detail))
+    answer = problem(error.status_code, title, detail)
     answer.headers.update(error.headers or {})
     return answer
 
@@ -81,6 +86,12 @@ def _parameters(request: Request, error: Exception) -> Response:
 def _unavailable(request: Request, error: Exception) -> Response:
     _log.warning("dependency unreachable", path=request.url.path, error=type(error).__name__)
     return _named(request, errors.DatabaseUnavailable())
+
+
+def _database(request: Request, error: Exception) -> Response:
+    """asyncpg tells of some lost connections by its general error only."""
+    is_lost = cast(DBAPIError, error).connection_invalidated
+    return _unavailable(request, error) if is_lost else _unexpected(request, error)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -55,8 +55,10 @@ def plain_worker() -> Iterator[None]:
     command = [sys.executable, "-m", "benchmarks.plain_arq"]
     environment = {**os.environ, "PLAIN_ARQ_REDIS_URL": PLAIN_REDIS}
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.DEVNULL) as process:
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 @asynccontextmanager
@@ -73,25 +75,25 @@ async def paced(count: int, per_second: float) -> AsyncIterator[Callable[[Callab
     yield run
 
 
-async def ours(client: Client, version: str) -> Figures:
+async def ours(version: str) -> Figures:
     """One round of everything on a running instance."""
     body = {"version": version, "input": {"text": "hello"}}
-    return {
-        **await _create_latency(version),
-        **await _pick_up(client, body),
-        **await _webhook_latency(client, body),
-        "completed/s": await _throughput(client, body),
-    }
+    figures: Figures = {}
+    for question in (_create_latency, _pick_up, _webhook_latency, _throughput):
+        print(f"  {question.__name__.strip('_').replace('_', ' ')}", file=sys.stderr)
+        async with Client("127.0.0.1", PORT, TOKEN) as client:
+            figures |= await question(client, body)
+    return figures
 
 
-async def _create_latency(version: str) -> Figures:
-    body, took = {"version": version, "input": {"text": "hello"}}, []
+async def _create_latency(_: Client, body: dict[str, Any]) -> Figures:
+    took: list[float] = []
     free: asyncio.Queue[Client] = asyncio.Queue()
     clients = [await Client("127.0.0.1", PORT, TOKEN).__aenter__() for _ in range(8)]
     for client in clients:
         free.put_nowait(client)
 
-    async def create(_: int) -> None:
+    async def create(_number: int) -> None:
         client = await free.get()
         begin = time.perf_counter()
         await client.request("POST", "/v1/predictions", body)
@@ -134,7 +136,7 @@ async def _webhook_latency(client: Client, body: dict[str, Any]) -> Figures:
     return {"webhook p50 ms": _ms(took, 50), "webhook p99 ms": _ms(took, 99)}
 
 
-async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -> float:
+async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -> Figures:
     async def create_many(number: int) -> str:
         async with Client("127.0.0.1", PORT, TOKEN) as own:
             for _ in range(number):
@@ -145,7 +147,7 @@ async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -
     last = await asyncio.gather(*(create_many(count // 10) for _ in range(10)))
     for prediction_id in last:  # the queue is in order, so these are the last to end
         await _finished(client, prediction_id)
-    return count / (time.perf_counter() - begin)
+    return {"completed/s": count / (time.perf_counter() - begin)}
 
 
 async def plain(redis: ArqRedis) -> Figures:
@@ -202,7 +204,7 @@ async def measure(rounds: int, process: subprocess.Popen[str], started: float) -
         pairs = []
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
-            pairs.append((await ours(client, version), await plain(redis)))
+            pairs.append((await ours(version), await plain(redis)))
         await redis.aclose()
     report(pairs, once)
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import CursorResult, Executable, Function, event, literal
+from sqlalchemy import BindParameter, CursorResult, Executable, Function, event, literal
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -33,8 +33,9 @@ class clock(Function[datetime]):
     name = "clock"
     inherit_cache = True
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        super().__init__("clock", literal(seconds, Float), type_=Timestamp())
+    def __init__(self, seconds: float | BindParameter[Any] = 0.0) -> None:
+        shift = seconds if isinstance(seconds, BindParameter) else literal(seconds, Float)
+        super().__init__("clock", shift, type_=Timestamp())
 
 
 @compiles(clock, "postgresql")
@@ -52,9 +53,9 @@ def _clock_sqlite(element: clock, compiler: SQLCompiler, **options: Any) -> str:
 class Transaction:
     """Statements that hold together, and what Redis is to hear once they do."""
 
-    def __init__(self, connection: AsyncConnection, public_url: str) -> None:
+    def __init__(self, connection: AsyncConnection, address: str) -> None:
         self._connection = connection
-        self.public_url = public_url
+        self.address = address
         self.outbox: list[Sendable] = []
 
     async def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
@@ -64,17 +65,17 @@ class Transaction:
 class Database:
     """One per process. `redis` may be down: what could not be sent is repaired by the reconciler."""
 
-    def __init__(self, settings: Settings, redis: RedisPool) -> None:
-        self._engine = open_engine(settings)
+    def __init__(self, settings: Settings, redis: RedisPool, checkout_seconds: float = 5.0) -> None:
+        self._engine = open_engine(settings, checkout_seconds)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._public_url = settings.public_url
+        self._address = settings.address
         self.redis = redis
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on leaving, then send what was collected; on an exception neither happens."""
         async with self._engine.begin() as connection:
-            transaction = Transaction(connection, self._public_url)
+            transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
 
@@ -82,7 +83,7 @@ class Database:
     async def single_statement(self) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
         async with self._autocommit.connect() as connection:
-            transaction = Transaction(connection, self._public_url)
+            transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
 
@@ -109,14 +110,15 @@ class Database:
         await self._engine.dispose()
 
 
-def open_engine(settings: Settings) -> AsyncEngine:
+def open_engine(settings: Settings, checkout_seconds: float = 5.0) -> AsyncEngine:
     """An engine with the habits both databases need."""
     options: dict[str, Any] = {
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
         "pool_size": settings.database_pool,
         "max_overflow": 0,
-        "pool_timeout": 5,
+        "pool_timeout": checkout_seconds,
+        "hide_parameters": True,  # inputs and digests must not get into a log by way of an error
     }
     if settings.database_url.startswith("sqlite"):
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -31,6 +31,13 @@ _ROW = Table.metadata.tables[Prediction.__tablename__]
 _T = _ROW.c
 _IS_RUNNING = and_(_T.id == bindparam("of_id"), _T.attempt == bindparam("of_attempt"), _T.status == Status.PROCESSING)
 _CREATE = insert(_ROW).values(queued_at=clock(), created_at=clock()).returning(_ROW)
+_ARE_WANTED = tuple_(_T.id, _T.delivery).in_(bindparam("wanted", expanding=True))
+_CLAIM = (
+    update(_ROW)
+    .where(_ARE_WANTED, _T.status == Status.STARTING, _T.worker_id.is_(None))
+    .values(status=Status.PROCESSING, attempt=_T.attempt + 1, worker_id=bindparam("by_worker"), started_at=clock())
+    .returning(_ROW)
+)
 _RECORD = update(_ROW).where(_IS_RUNNING).returning(_ROW)
 _FINISH = update(_ROW).where(_IS_RUNNING).values(completed_at=clock()).returning(_ROW)
 _MESSAGE = insert(Table.metadata.tables[WebhookMessage.__tablename__]).values(
@@ -107,10 +114,7 @@ async def claim(transaction: Transaction, wanted: Sequence[tuple[str, int]], wor
 
     What is missing from the answer went to another delivery, or was canceled first.
     """
-    are_mine = and_(tuple_(_T.id, _T.delivery).in_(wanted), _T.status == Status.STARTING, _T.worker_id.is_(None))
-    changes = {"status": Status.PROCESSING, "attempt": _T.attempt + 1, "worker_id": worker_id, "started_at": clock()}
-    statement = update(_ROW).where(are_mine).values(**changes).returning(_ROW)
-    rows = (await transaction.execute(statement)).all()
+    rows = (await transaction.execute(_CLAIM, {"wanted": wanted, "by_worker": worker_id})).all()
     for row in rows:
         await _tell(transaction, row, WebhookEvent.START)
     return {row.id: row for row in rows}
@@ -167,7 +171,8 @@ async def redeliver(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
 
 
 def _is_unchanged(row: Row[Any]) -> ColumnElement[bool]:
-    return and_(_T.id == row.id, _T.delivery == row.delivery, _T.status == row.status, _T.attempt == row.attempt)
+    is_same = and_(_T.delivery == row.delivery, _T.status == row.status, _T.attempt == row.attempt)
+    return and_(_T.id == row.id, is_same, _T.status.not_in(TERMINAL))
 
 
 async def _change(transaction: Transaction, condition: ColumnElement[bool], **values: Any) -> Row[Any] | None:
@@ -197,7 +202,7 @@ async def _tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, se
         "event": event,
         "sequence": order,
         "url": row.webhook,
-        "body": msgspec.json.encode(rendering.prediction(row, transaction.public_url)),
+        "body": msgspec.json.encode(rendering.prediction(row, transaction.address)),
         "state": "pending",
         "attempts": 0,
     }

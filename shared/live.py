@@ -5,7 +5,7 @@ A cache and a hint: the row in the database is the truth, and a reader that hear
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,10 +16,13 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
+from shared.tasks import end
+
 KEEP_SECONDS = 3600
 """How long a stream can be replayed from Redis; afterwards it comes from the row."""
 _LAST = 2**53
 """Place of the last word in a stream, behind any number of items."""
+_LOOK_SECONDS = 0.5
 _log = structlog.get_logger()
 
 
@@ -88,6 +91,8 @@ class Feed:
         self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
         self._followers: defaultdict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # commands that meet on a closed connection would each open one
+        self._is_behind = True  # somebody may follow a channel we are not subscribed to
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._read())
@@ -95,8 +100,7 @@ class Feed:
 
     async def __aexit__(self, *exc: object) -> None:
         if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     @asynccontextmanager
@@ -107,29 +111,38 @@ class Feed:
         self._followers[name].add(heard)
         try:
             if is_first:
-                await self._try(self._pubsub.subscribe(name))
+                await self._change(self._pubsub.subscribe, name)
             yield heard
         finally:
             self._followers[name].discard(heard)
             if not self._followers[name]:
                 del self._followers[name]
-                await self._try(self._pubsub.unsubscribe(name))
+                await self._change(self._pubsub.unsubscribe, name)
 
-    async def _try(self, command: Any) -> None:
+    async def _change(self, command: Callable[..., Awaitable[Any]], name: str) -> None:
         try:
-            await command
+            async with self._turn:
+                await command(name)
         except (RedisError, OSError) as error:
+            self._is_behind = True
             _log.warning("live feed cut off", error=str(error))
 
     async def _read(self) -> None:
         while True:
             try:
-                await self._pubsub.subscribe("pinion:feed")  # something to listen to while nobody follows anything
-                while True:
-                    self._hand_out(await self._pubsub.get_message(timeout=30))
+                if self._is_behind:
+                    await self._catch_up()
+                self._hand_out(await self._pubsub.get_message(timeout=_LOOK_SECONDS))
             except (RedisError, OSError) as error:
+                self._is_behind = True
                 _log.warning("live feed lost", error=str(error))
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _catch_up(self) -> None:
+        """Subscribe to all that is followed, and to one channel more: there must be something to listen to."""
+        self._is_behind = False
+        async with self._turn:
+            await self._pubsub.subscribe("pinion:feed", *self._followers)
 
     def _hand_out(self, message: dict[str, Any] | None) -> None:
         if message and message["type"] == "message":

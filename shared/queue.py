@@ -15,7 +15,7 @@ from arq.jobs import serialize_job
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -122,12 +122,24 @@ async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:
     return [score is None or not exists for score, exists in zip(answers[::2], answers[1::2], strict=True)]
 
 
-def open_redis(url: str, *, connections: int = 20, read_timeout: float | None = 5.0) -> ArqRedis:
+def open_redis(url: str, *, connections: int = 20) -> RedisPool:
     """A pool that notices a vanished server and outlives a restart of it.
 
     OSError is in the list because redis-py raises it plain when a reconnect is refused.
-    `read_timeout` None is for connections that block on purpose.
     """
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 3)
+    return _open(url, connections, retry, [RedisConnectionError, RedisTimeoutError, OSError], read_timeout=5.0)
+
+
+def open_listening_redis(url: str, *, connections: int = 20) -> RedisPool:
+    """A pool for those who wait without an end. They are told of a loss at once: several of them may share one
+    connection, which two must not mend at the same time."""
+    return _open(url, connections, Retry(NoBackoff(), 0), [], read_timeout=None)
+
+
+def _open(
+    url: str, connections: int, retry: Retry, retry_on: list[type[Exception]], read_timeout: float | None
+) -> RedisPool:
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
@@ -135,9 +147,11 @@ def open_redis(url: str, *, connections: int = 20, read_timeout: float | None = 
         socket_timeout=read_timeout,
         socket_connect_timeout=2,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), 3),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+        retry=retry,
+        retry_on_error=retry_on,
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
     )
     milliseconds = int(EXPIRY.total_seconds() * 1000)
-    return ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=milliseconds)
+    redis = ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=milliseconds)
+    redis.auto_close_connection_pool = True  # the pool is ours alone, so closing the client closes its connections
+    return redis

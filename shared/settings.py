@@ -40,13 +40,13 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = None
     """The first account's token; `pinion up` makes one when it is missing."""
     database_url: Annotated[str, BeforeValidator(_async_driver)] = Field(
-        default="", validation_alias=AliasChoices("DATABASE_URL", "PINION_DATABASE_URL", "database_url")
+        default="", validation_alias=AliasChoices("DATABASE_URL", "database_url")
     )
     """Empty: SQLite in `home`."""
-    redis_url: str = Field(default="", validation_alias=AliasChoices("REDIS_URL", "PINION_REDIS_URL", "redis_url"))
+    redis_url: str = Field(default="", validation_alias=AliasChoices("REDIS_URL", "redis_url"))
     """Empty: the private Valkey's socket in `home`."""
     public_url: str = ""
-    """Address under which clients reach the API; empty: http://host:port."""
+    """Address under which clients reach the API; empty: the one a client used, in webhooks http://host:port."""
     webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks webhooks may reach although they are private, comma-separated."""
     webhook_interval_seconds: float = Field(default=0.5, ge=0)
@@ -70,6 +70,9 @@ class Settings(BaseSettings):
             self.database_url = f"sqlite+aiosqlite:///{self.home / 'pinion.db'}"
         if not self.redis_url:
             self.redis_url = f"unix://{self.home / 'valkey.sock'}"
-        if not self.public_url:
-            self.public_url = f"http://{self.host}:{self.port}"
         self.public_url = self.public_url.rstrip("/")
+
+    @property
+    def address(self) -> str:
+        """What links start with where no client says how it reached us."""
+        return self.public_url or f"http://{self.host}:{self.port}"

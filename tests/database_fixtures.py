@@ -8,32 +8,36 @@ import inspect
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, make_url, select, update
 
+from api.app import create_app
 from cli import valkey
 from shared import lifecycle
 from shared.contract import VersionStatus, WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
 from shared.lifecycle import Request
-from shared.queue import RedisPool, open_redis
+from shared.queue import RedisPool, open_listening_redis, open_redis
 from shared.settings import Settings
 from shared.tables import Account, Model, Prediction, Token, Version, WebhookMessage
 from shared.webhooks import new_secret
-from tests.servers import fresh_postgres, fresh_redis
+from tests.servers import POSTGRES, fresh_postgres, fresh_redis
 
 PROJECT = Path(__file__).resolve().parent.parent
 BACKENDS = ("embedded", "servers")
@@ -134,6 +138,25 @@ def backend(name: str, folder: Path) -> Iterator[Backend]:
         yield Backend(name, folder, database_url, redis_url)
 
 
+@asynccontextmanager
+async def outage(servers: Backend) -> AsyncIterator[None]:
+    """Nothing can be written inside: Postgres refuses every connection, SQLite's file is locked by somebody else."""
+    if servers.name == "embedded":
+        with closing(sqlite3.connect(make_url(servers.database_url).database or "")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    name = make_url(servers.database_url).database
+    other = await asyncpg.connect(POSTGRES)
+    try:
+        await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await other.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        yield
+    finally:
+        await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await other.close()
+
+
 def alembic(verb: str, database_url: str, home: Path, *arguments: str) -> None:
     """`alembic verb …` on a database; outside of any event loop."""
     with pytest.MonkeyPatch.context() as environment:
@@ -143,9 +166,9 @@ def alembic(verb: str, database_url: str, home: Path, *arguments: str) -> None:
 
 
 @asynccontextmanager
-async def redis_at(url: str, **options: Any) -> AsyncIterator[RedisPool]:
+async def redis_at(url: str, *, is_listening: bool = False, **options: Any) -> AsyncIterator[RedisPool]:
     """A pool as the service opens it, and really closed."""
-    pool = open_redis(url, **options)
+    pool = (open_listening_redis if is_listening else open_redis)(url, **options)
     try:
         yield pool
     finally:
@@ -266,3 +289,14 @@ class Rows:
         """Write past every rule, as time or an accident would."""
         async with self.database.transaction() as transaction:
             await transaction.execute(update(table).where(condition).values(**values))
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the whole API, which runs in this process with everything its lifespan opens."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://client.test", headers=headers) as client:
+            yield client

@@ -7,11 +7,13 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,6 +70,7 @@ class Instance:
     """The command line that `up` proposes."""
     models: dict[str, str] = field(default_factory=dict)
     _up: "subprocess.Popen[bytes] | None" = None
+    _seen: set[psutil.Process] = field(default_factory=set)
 
     @property
     def home(self) -> Path:
@@ -102,12 +105,21 @@ class Instance:
         self.address, self.token, self.first_request = greeting.groups()
 
     def stop(self) -> None:
-        """As a person would; by force where that does not help."""
-        self._popen.terminate()
-        try:
-            self._popen.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        """As a person would; by force where that does not help, and whatever was left behind in earlier ends."""
+        if self.is_up:
+            self.processes()
+            self._popen.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(_STOP_SECONDS)
+        self.kill()
+        for process in self._seen:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def kill(self) -> None:
+        """Kill -9 of `pinion up` itself."""
+        self._popen.kill()
+        self._popen.wait()
 
     def ended(self, seconds: float) -> int:
         """The exit code of `pinion up`, once it has ended."""
@@ -116,11 +128,6 @@ class Instance:
     def answers(self) -> bool:
         """Whether the API does."""
         return _answers(self.address)
-
-    def kill(self) -> None:
-        """Kill -9 of `pinion up` itself."""
-        self._popen.kill()
-        self._popen.wait()
 
     @property
     def is_up(self) -> bool:
@@ -138,12 +145,13 @@ class Instance:
     def processes(self, role: str | None = None) -> list[psutil.Process]:
         """Everything below `pinion up`, or those of one role: api, predict, deliver, valkey, watchdog, model."""
         children = self.up.children(recursive=True)
+        self._seen.update(children)
         return [child for child in children if role is None or _ROLES[role] in _command(child)]
 
     def model_process(self, model: str) -> psutil.Process:
         """The process that runs a model given as owner/name:version."""
         version = model.rpartition(":")[2]
-        return until(lambda: next((child for child in self.processes("model") if version in child.cwd()), None))
+        return next(child for child in self.processes("model") if version in child.cwd())
 
     def logs(self) -> str:
         """The ends of all logs, for a person to look at when a test fails."""
@@ -171,7 +179,7 @@ class Instance:
     @contextmanager
     def another_api(self, **settings: str) -> Iterator[str]:
         """The address of a second API process beside the first, with settings of its own."""
-        program = [PROJECT / ".venv" / "bin" / "python", "-m", "api"]
+        program = [sys.executable, "-m", "api"]
         port = _free_port()
         environment = {**self.environment, "PINION_PORT": str(port), **settings}
         given = {name: value for name, value in environment.items() if value}
@@ -209,7 +217,6 @@ class Api(httpx.Client):
 
     def until_status(self, prediction_id: str, *statuses: str, seconds: float = 15.0) -> Any:
         """The prediction, once it has one of the statuses."""
-
         deadline = time.monotonic() + seconds
         while (found := self.prediction(prediction_id))["status"] not in statuses:
             assert time.monotonic() < deadline, f"not {statuses} within {seconds:g} s: {found}"
@@ -243,8 +250,6 @@ def _command(process: psutil.Process) -> str:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

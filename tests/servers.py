@@ -41,6 +41,12 @@ def fresh_postgres(name: str) -> Iterator[str]:
         asyncio.run(_run(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
+def break_connections(url: str) -> None:
+    """End every connection to one of our databases, as a restart of the server or a proxy before it would."""
+    name = url.rpartition("/")[2]
+    asyncio.run(_run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+
+
 @contextmanager
 def fresh_redis() -> Iterator[str]:
     """URL of an empty Redis database, emptied again afterwards; skips where there is none."""

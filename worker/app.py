@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from shared.ids import new_id
 from shared.queue import EXPIRY, RedisPool, bell, decode, encode
+from shared.tasks import end
 from worker.together import Together
 
 Job = Callable[..., Awaitable[None]]
@@ -137,9 +138,7 @@ class BellWorker(arq.Worker):
             yield
         finally:
             self.allow_pick_jobs = False
-            for task in (*tasks, *([self.main_task] if self.main_task else [])):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks, *([self.main_task] if self.main_task else []))
 
     async def drained(self) -> None:
         """Returns when the last running job has ended."""

@@ -11,15 +11,16 @@ from typing import Any
 
 import httpx
 import structlog
-from sqlalchemy import ColumnElement, Row, and_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, select, update
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from shared import accounts, webhooks
 from shared.contract import WebhookEvent
 from shared.database import Database, Transaction, clock
 from shared.errors import AddressBlocked, OutboundError
 from shared.settings import Settings
-from shared.tables import WebhookMessage
+from shared.tables import Table, WebhookMessage
 from worker.app import BellWorker
 from worker.outbound import post
 
@@ -33,6 +34,35 @@ _CLAIM_MARGIN_SECONDS = 15.0
 _SECRET_CACHE_SECONDS = 5.0
 _USER_AGENT = "Pinion/0.1"
 _log = structlog.get_logger()
+
+
+def _is_due(message: Any) -> ColumnElement[bool]:
+    return and_(message.state.in_(("pending", "delivering")), message.next_attempt_at <= clock())
+
+
+def _claim_statement() -> ReturningUpdate[Any]:
+    """Built once. The outer condition is asked again by a sender that had to wait for another one's lock."""
+    mine, other = aliased(WebhookMessage), aliased(WebhookMessage)
+    lane: BindParameter[str] = bindparam("lane")
+    first = select(mine.id).where(mine.prediction_id == lane, _is_due(mine)).order_by(mine.sequence).limit(1)
+    in_flight = select(other.id).where(
+        other.prediction_id == lane, other.state == "delivering", other.next_attempt_at > clock()
+    )
+    is_first = WebhookMessage.id == first.scalar_subquery()
+    return (
+        update(_MESSAGES)
+        .where(is_first, _is_due(WebhookMessage), ~in_flight.exists())
+        .values(
+            state="delivering",
+            attempts=_MESSAGES.c.attempts + 1,
+            next_attempt_at=clock(bindparam("lapses", type_=Float)),
+        )
+        .returning(_MESSAGES)
+    )
+
+
+_MESSAGES = Table.metadata.tables[WebhookMessage.__tablename__]
+_CLAIM = _claim_statement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +96,9 @@ class Sender:
 
     async def _claim(self, transaction: Transaction, prediction_id: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
-        mine, other = aliased(WebhookMessage), aliased(WebhookMessage)
-        is_due = and_(mine.prediction_id == prediction_id, _is_open(mine), mine.next_attempt_at <= clock())
-        first = select(mine.id).where(is_due).order_by(mine.sequence).limit(1).scalar_subquery()
-        in_flight = select(other.id).where(
-            other.prediction_id == prediction_id, other.state == "delivering", other.next_attempt_at > clock()
-        )
-        is_mine = and_(WebhookMessage.id == first, _is_open(WebhookMessage), ~in_flight.exists())
-        until = clock(self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS)
-        changes = {"state": "delivering", "attempts": WebhookMessage.attempts + 1, "next_attempt_at": until}
-        statement = update(WebhookMessage).where(is_mine).values(**changes).returning(WebhookMessage.__table__)
-        return (await transaction.execute(statement)).one_or_none()
+        lapses = self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS
+        claimed = await transaction.execute(_CLAIM, {"lane": prediction_id, "lapses": lapses})
+        return claimed.one_or_none()
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
         timestamp = int(time())
@@ -99,11 +121,6 @@ class Sender:
             secret = (await accounts.find(self.database, account_id)).webhook_secret
             self._secrets[account_id] = (monotonic() + _SECRET_CACHE_SECONDS, secret)
         return secret
-
-
-def _is_open(message: Any) -> ColumnElement[bool]:
-    opened: ColumnElement[bool] = message.state.in_(("pending", "delivering"))
-    return opened
 
 
 def _judge(status: int) -> Outcome:

@@ -34,7 +34,11 @@ class Ledger:
     async def _claim(self, wanted: list[tuple[str, int]]) -> list[Row[Any] | None]:
         async with self._database.transaction() as transaction:
             rows = await lifecycle.claim(transaction, wanted, self._presence.id)
-        return [rows.get(prediction_id) for prediction_id, _ in wanted]
+        # Each row once, and only for the delivery it was claimed by: a stale one may stand in the same batch.
+        return [
+            rows.pop(prediction_id) if prediction_id in rows and rows[prediction_id].delivery == delivery else None
+            for prediction_id, delivery in wanted
+        ]
 
     async def _finish(self, endings: list[Ending]) -> list[bool]:
         if len(endings) == 1 and not endings[0].has_webhook:

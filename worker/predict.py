@@ -57,6 +57,8 @@ class Predictor:
                 process.cancel(row.id)
 
             recorder = Recorder(self.database, self.ledger, row, self.settings.webhook_interval_seconds, lost)
+            if self.resident.is_canceled(row.id):
+                return recorder, Done("canceled")
             return recorder, await process.predict(row.id, row.input, recorder.take)
 
     async def _fail(self, prediction_id: str, error: str) -> None:

@@ -22,6 +22,7 @@ from shared.ids import new_id
 from shared.live import Feed, cancel_channel
 from shared.settings import Settings
 from shared.tables import Prediction, Worker
+from shared.tasks import end
 
 HOST = socket.gethostname()
 _log = structlog.get_logger()
@@ -51,11 +52,12 @@ class Presence:
         try:
             yield
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            await end(beating)
             await self._sign_off()
 
     async def _register(self) -> None:
+        if self.id:
+            self._drop_lock()
         self.id = new_id()
         self._hold_lock()
         row = {"id": self.id, "host": HOST, "is_lost": False, "last_seen": clock(), "created_at": clock()}
@@ -66,10 +68,12 @@ class Presence:
     def _hold_lock(self) -> None:
         path = lock_file(self._settings.home, self.id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._lock >= 0:
-            os.close(self._lock)
         self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def _drop_lock(self) -> None:
+        os.close(self._lock)
+        lock_file(self._settings.home, self.id).unlink(missing_ok=True)
 
     async def _sign_off(self) -> None:
         try:
@@ -77,8 +81,7 @@ class Presence:
                 await transaction.execute(update(Worker).where(Worker.id == self.id).values(is_lost=True))
         except (SQLAlchemyError, OSError) as error:  # the lease runs out instead
             _log.warning("could not sign off", error=type(error).__name__)
-        os.close(self._lock)
-        lock_file(self._settings.home, self.id).unlink(missing_ok=True)
+        self._drop_lock()
 
     async def _beat(self) -> None:
         while True:

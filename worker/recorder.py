@@ -41,7 +41,7 @@ class Recorder:
         self._logs: list[str] = []
         self._metrics: dict[str, Any] = {}
         self._told = 0
-        self._unsaved: WebhookEvent | None = None
+        self._unsaved: set[WebhookEvent] = set()
         self._saves = 0
         self._telling: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
@@ -52,11 +52,11 @@ class Recorder:
         match event:
             case Output(value):
                 self._items.append(value)
-                self._unsaved = WebhookEvent.OUTPUT
+                self._unsaved.add(WebhookEvent.OUTPUT)
                 self._tell_soon()
             case Log(text):
                 self._logs.append(text)
-                self._unsaved = self._unsaved or WebhookEvent.LOGS
+                self._unsaved.add(WebhookEvent.LOGS)
             case Metric():
                 _apply(self._metrics, event)
         if self._saving is None:
@@ -90,9 +90,14 @@ class Recorder:
 
     async def _save_regularly(self) -> None:
         while not await self._ended_within(self._interval):
-            event, self._unsaved = self._unsaved, None
-            if event:
-                await self._save(event)
+            news, self._unsaved = self._unsaved, set()
+            if news:
+                await self._save(self._event(news))
+
+    def _event(self, news: set[WebhookEvent]) -> WebhookEvent:
+        """One message for both kinds of news: whichever the receiver asked for, output first."""
+        wanted = [event for event in (WebhookEvent.OUTPUT, WebhookEvent.LOGS) if event in news]
+        return next((event for event in wanted if event in self._row.webhook_events), wanted[0])
 
     async def _ended_within(self, seconds: float) -> bool:
         try:

@@ -4,6 +4,7 @@ How one is spoken to stands in `process`; what runs on it is decided in `predict
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying or failing."""
 _STEADY_SECONDS = 60.0
 """A process that lived this long owes its death to what it ran, not to its start."""
+_CANCELED_KEPT = 256
+"""A cancel that comes between claim and start must not be lost; ids are never used twice."""
 _log = structlog.get_logger()
 
 
@@ -30,6 +33,7 @@ class Resident:
         self._process: ModelProcess | None = None
         self._seats = asyncio.Semaphore(1)
         self._starting = asyncio.Lock()
+        self._canceled: deque[str] = deque(maxlen=_CANCELED_KEPT)
         self._failures = 0
         self._not_before = 0.0
         self._last_failure: SetupFailed | None = None
@@ -65,8 +69,13 @@ class Resident:
 
     def cancel(self, prediction_id: str) -> None:
         """Interrupt a prediction if it runs here."""
+        self._canceled.append(prediction_id)
         if self._process:
             self._process.cancel(prediction_id)
+
+    def is_canceled(self, prediction_id: str) -> bool:
+        """Whether it was to be canceled before it began to run: ask right before it does."""
+        return prediction_id in self._canceled
 
     async def stop(self) -> None:
         """End the process for good."""

@@ -16,7 +16,15 @@ from redis.exceptions import RedisError
 from shared.database import Database
 from shared.ids import new_id
 from shared.live import Feed
-from shared.queue import BUILD_QUEUE, DELIVER_QUEUE, VERSIONS_KEY, RedisPool, open_redis, predict_queue
+from shared.queue import (
+    BUILD_QUEUE,
+    DELIVER_QUEUE,
+    VERSIONS_KEY,
+    RedisPool,
+    open_listening_redis,
+    open_redis,
+    predict_queue,
+)
 from shared.settings import Settings
 from worker.app import BellWorker, Job
 from worker.build import Builder
@@ -32,6 +40,8 @@ _DELIVERIES_AT_ONCE = 100
 _BUILDS_AT_ONCE = 2
 _LOOK_FOR_QUEUES_SECONDS = 0.5
 _QUEUES_MAX = 1000
+_CHECKOUT_SECONDS = 30.0
+"""Jobs may wait longer for a connection than a client for its answer."""
 _log = structlog.get_logger()
 
 
@@ -98,8 +108,8 @@ async def deliver(settings: Settings) -> None:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool, AsyncExitStack]]:
     redis = open_redis(settings.redis_url, connections=200)
-    waiting = open_redis(settings.redis_url, connections=_QUEUES_MAX, read_timeout=None)
-    database = Database(settings, redis)
+    waiting = open_listening_redis(settings.redis_url, connections=_QUEUES_MAX)
+    database = Database(settings, redis, _CHECKOUT_SECONDS)
     try:
         async with AsyncExitStack() as stack:
             yield database, waiting, stack

@@ -14,13 +14,12 @@ from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Row, insert, or_, select, tuple_, update
+from sqlalchemy import Row, and_, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from shared import lifecycle
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
-from shared.ids import new_id
 from shared.live import stream_key
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
 from shared.settings import Settings
@@ -180,12 +179,15 @@ class Sweep:
                     transaction.outbox.append(BuildJob(row.id, row.delivery + 1))
 
     async def _ring_for_webhooks(self) -> None:
-        """Messages due for a while: their job was lost, or it is time for another attempt."""
+        """Messages due for another attempt, or for so long that their job must have been lost."""
         is_open = WebhookMessage.state.in_(("pending", "delivering"))
-        query = select(WebhookMessage.prediction_id).where(is_open, WebhookMessage.next_attempt_at < clock())
+        is_tried = and_(WebhookMessage.attempts > 0, WebhookMessage.next_attempt_at < clock())
+        is_overdue = or_(is_tried, WebhookMessage.next_attempt_at < clock(-_SETTLED_SECONDS))
+        query = select(WebhookMessage.prediction_id).where(is_open, is_overdue)
         async with self.database.reading() as connection:
             ids = (await connection.execute(query.distinct().limit(_BATCH))).scalars().all()
-        await self.database.send([DeliverJob(prediction_id, new_id()) for prediction_id in ids])
+        # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
+        await self.database.send([DeliverJob(prediction_id, "due") for prediction_id in ids])
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -164,11 +164,11 @@ async def _create(
 
 
 def _webhook(wired: Services, wanted: contract.PredictionRequest) -> dict[str, Any]:
-    url = wanted.webhook or wanted.webhook_completed
-    if not url:
+    url = wanted.webhook_completed if wanted.webhook is None else wanted.webhook
+    if url is None:
         return {}
     check_url(url, wired.settings.webhook_allow_cidrs)
-    if not wanted.webhook:
+    if wanted.webhook is None:
         return {"webhook": url, "webhook_events": (WebhookEvent.COMPLETED,)}
     events = WebhookEvent if wanted.webhook_events_filter is None else dict.fromkeys(wanted.webhook_events_filter)
     return {"webhook": url, "webhook_events": tuple(events)}

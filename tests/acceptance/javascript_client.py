@@ -1,0 +1,58 @@
+"""Node and the JavaScript client: installed on first use into a folder that git ignores, then run script by script."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.instance import Instance
+
+FOLDER = Path(__file__).parent / "javascript"
+
+_UNREACHABLE = re.compile("ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|network|E40[1347]")
+_INSTALL = ("install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+_INSTALL_SECONDS = 120
+_RUN_SECONDS = 60
+
+
+def require() -> None:
+    """Skips the test, with the reason, where there is no Node or no way to the client's package."""
+    missing = [program for program in ("node", "npm") if not shutil.which(program)]
+    if missing:
+        pytest.skip(f"not on this machine: {', '.join(missing)}")
+    if _installed() != _wanted():
+        command = ["npm", *_INSTALL]
+        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=_INSTALL_SECONDS)
+        if done.returncode and _UNREACHABLE.search(done.stderr):
+            pytest.skip(f"npm cannot fetch the client: {done.stderr.strip().splitlines()[-1]}")
+        assert done.returncode == 0, done.stderr
+
+
+def run(instance: Instance, *arguments: str, stdin: str = "") -> str:
+    """What Node writes; the client's package can be imported as if the script lay beside package.json."""
+    environment = instance.client_environment
+    command = ["node", *arguments]
+    done = subprocess.run(
+        command, cwd=FOLDER, env=environment, input=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def answer_of(instance: Instance, script: str, *arguments: Any, stdin: str = "") -> Any:
+    """What a script of ours answers; arguments that are no text become JSON."""
+    texts = [argument if isinstance(argument, str) else json.dumps(argument) for argument in arguments]
+    return json.loads(run(instance, script, *texts, stdin=stdin))
+
+
+def _wanted() -> str:
+    return str(json.loads((FOLDER / "package.json").read_text())["dependencies"]["replicate"])
+
+
+def _installed() -> str | None:
+    manifest = FOLDER / "node_modules" / "replicate" / "package.json"
+    return json.loads(manifest.read_text())["version"] if manifest.exists() else None

@@ -1,0 +1,147 @@
+"""The `pinion` command as a person types it, against a running instance."""
+
+import json
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.instance import PREDICTORS, PROJECT, TERMINAL, Api, Instance
+
+COUNTS_SLOWLY = "pinion/counts_slowly"
+on_one_backend = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
+"""For what the command itself finds out, whatever the server stands on."""
+
+
+@pytest.fixture
+def counting(instance: Instance) -> str:
+    return instance.model("counts_slowly")
+
+
+def test_push_prints_the_version_and_its_page(instance: Instance, api: Api):
+    pushed = instance.command("push", PREDICTORS / "echo", "pinion/pushed")
+    version, page = pushed.stdout.splitlines()
+    assert pushed.returncode == 0
+    assert version.partition(":")[0] == "pinion/pushed"
+    assert page == f"{instance.address}/pinion/pushed"
+    assert api.create(version, wait=True, text="hello")["output"] == "hello"
+
+
+def test_push_of_the_same_folder_gives_the_same_version(instance: Instance, counting: str):
+    assert instance.push(PREDICTORS / "counts_slowly", COUNTS_SLOWLY) == counting
+
+
+def test_push_of_a_model_that_cannot_be_imported_says_why(instance: Instance):
+    pushed = instance.command("push", PREDICTORS / "fails_at_import", "pinion/broken")
+    assert pushed.returncode == 1
+    assert "a_module_that_is_not_there" in pushed.stderr
+    assert "pinion: pinion/broken could not be built" in pushed.stderr
+
+
+@on_one_backend
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((PREDICTORS, "pinion/echo"), "has no cog.yaml"),
+        ((PREDICTORS / "nowhere", "pinion/echo"), "is no folder"),
+        ((PREDICTORS / "echo", "echo"), "write it as owner/name"),
+        ((PREDICTORS / "echo", "somebody/echo"), "models of your own account only"),
+        ((PREDICTORS / "echo", "pinion/Echo!"), "lower-case letters"),
+    ],
+)
+def test_push_of_something_wrong_says_what(instance: Instance, arguments: tuple[str | Path, ...], says: str):
+    pushed = instance.command("push", *arguments)
+    assert_one_sentence(pushed, says)
+
+
+def test_the_first_request_that_up_proposes_works_as_pasted(instance: Instance):
+    done = subprocess.run(["sh", "-euc", instance.first_request], capture_output=True, text=True, timeout=60)
+    prediction = json.loads(done.stdout)
+    assert prediction["status"] == "succeeded"
+    assert "".join(prediction["output"]) == "four thousand two hundred seventeen"
+
+
+def test_run_of_the_bundled_model_prints_its_answer(instance: Instance):
+    done = instance.command("run", "pinion/tiny-t5", "-i", "prompt=spell: 4217")
+    assert done.stdout == "four thousand two hundred seventeen\n", done.stderr
+
+
+def test_run_shows_the_output_while_it_comes(instance: Instance, api: Api, counting: str):
+    command = [PROJECT / "pinion", "run", COUNTS_SLOWLY, "-i", "to=4", "-i", "seconds=0.5"]
+    with subprocess.Popen(command, env=instance.environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.read(2) == b"1 "
+        newest = api.get("/predictions").json()["results"][0]
+        assert newest["status"] not in TERMINAL
+        assert process.stdout.read() == b"2 3 4 \n"
+    assert process.returncode == 0
+
+
+@on_one_backend
+def test_run_takes_its_input_as_json_too(instance: Instance, counting: str):
+    command = [PROJECT / "pinion", "run", counting, "--json", "-"]
+    stdin = json.dumps({"to": 2})
+    done = subprocess.run(command, env=instance.environment, input=stdin, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "1 2 \n"
+
+
+@on_one_backend
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("-i", "to=many"), "to is of type integer"),
+        (("-i", "to=-1"), "input.to: Must be greater than or equal to 0"),
+        (("-i", "to"), "key=value"),
+    ],
+)
+def test_run_with_a_bad_input_says_what_is_wrong(
+    instance: Instance, counting: str, arguments: tuple[str, ...], says: str
+):
+    assert_one_sentence(instance.command("run", COUNTS_SLOWLY, *arguments), says)
+
+
+def test_run_of_a_model_that_fails_says_how(instance: Instance):
+    done = instance.command("run", instance.model("raises"))
+    assert_one_sentence(done, "out of cheese")
+
+
+@on_one_backend
+def test_run_of_an_unknown_model_says_so(instance: Instance):
+    assert_one_sentence(instance.command("run", "pinion/nobody"), "could not be found")
+
+
+@on_one_backend
+def test_run_with_a_wrong_token_says_which_one_is_wanted(instance: Instance, counting: str):
+    done = instance.command("run", COUNTS_SLOWLY, PINION_API_TOKEN="r8_wrong")
+    assert_one_sentence(done, "set PINION_API_TOKEN")
+
+
+@on_one_backend
+def test_run_where_no_server_is_says_how_to_start_one(instance: Instance):
+    done = instance.command("run", COUNTS_SLOWLY, "--url", "http://127.0.0.1:9")
+    assert_one_sentence(done, "Nothing answers at http://127.0.0.1:9: start it with ./pinion up")
+
+
+def test_a_second_up_on_the_same_folder_says_where_the_first_one_is(instance: Instance):
+    second = instance.command("up", PINION_PORT="0")
+    assert_one_sentence(second, f"Pinion already runs on {instance.home} at {instance.address}")
+    assert str(instance.up.pid) in second.stderr
+
+
+@on_one_backend
+def test_up_on_a_taken_port_says_who_has_it_and_how_to_take_another(instance: Instance, tmp_path: Path):
+    port = str(urlsplit(instance.address).port)
+    second = instance.command("up", PINION_PORT=port, PINION_HOME=str(tmp_path), REDIS_URL="", DATABASE_URL="")
+    [server] = instance.processes("api")
+    assert_one_sentence(second, f"Port {port} is taken by")
+    assert f"process {server.pid}" in second.stderr
+    assert "PINION_PORT=" in second.stderr
+
+
+def assert_one_sentence(done: "subprocess.CompletedProcess[str]", says: str) -> None:
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("pinion: ")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,101 @@
+"""Fixtures on real databases and real Redis servers, for both ways Pinion is run."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+import structlog
+from sqlalchemy import delete
+
+from shared.database import Database
+from shared.live import Feed
+from shared.queue import RedisPool
+from shared.settings import Settings
+from shared.tables import Table
+from tests.database_fixtures import (
+    BACKENDS,
+    LOOPBACK,
+    Backend,
+    PrivateValkey,
+    Rows,
+    backend,
+    private_valkey,
+    redis_at,
+    serving,
+    until,
+)
+
+# Kept in the Redis database between two tests, so that other test runs do not take it for a free one.
+_TAKEN = "pinion:tests"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """One line an event: the coloured traceback that structlog has for people takes seconds to draw."""
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """Database and Redis, migrated once and shared by all tests of this run."""
+    with backend(request.param, tmp_path_factory.mktemp("pinion")) as started:
+        yield started
+
+
+@pytest.fixture
+def settings(servers: Backend, tmp_path: Path) -> Settings:
+    """Of a service on those servers, with a home of its own; webhooks may go to loopback."""
+    return servers.settings(home=tmp_path, webhook_allow_cidrs=LOOPBACK)
+
+
+@pytest_asyncio.fixture
+async def redis(settings: Settings) -> AsyncIterator[RedisPool]:
+    """An empty Redis."""
+    async with redis_at(settings.redis_url) as pool:
+        await pool.flushdb()
+        await pool.set(_TAKEN, 1)
+        yield pool
+        await pool.flushdb()
+        await pool.set(_TAKEN, 1)
+
+
+@pytest_asyncio.fixture
+async def database(settings: Settings, redis: RedisPool) -> AsyncIterator[Database]:
+    """A database without rows."""
+    opened = Database(settings, redis)
+    async with opened.transaction() as transaction:
+        for table in reversed(Table.metadata.sorted_tables):
+            await transaction.execute(delete(table))
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def rows(database: Database) -> Rows:
+    """An account, a model and a ready version."""
+    return await Rows.made(database)
+
+
+@pytest_asyncio.fixture
+async def feed(settings: Settings) -> AsyncIterator[Feed]:
+    """What is told live, over a connection of its own that is open already."""
+    async with redis_at(settings.redis_url, connections=2, is_listening=True) as pool, Feed(pool) as opened:
+        await until(lambda: opened._pubsub.channels)
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def client(settings: Settings, rows: Rows) -> AsyncIterator[httpx.AsyncClient]:
+    """The API as the account of `rows` sees it."""
+    await rows.add_token()
+    async with serving(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    """A Valkey of this test alone, to be killed and started again."""
+    with private_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
