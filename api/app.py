@@ -31,7 +31,14 @@ class VersionPrefix:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in _UNVERSIONED:
-            path = scope["path"].rstrip("/").removeprefix("/v1").removeprefix("/v1")
+            # Postgres refuses NUL; nothing is called by its replacement, so it is not found.
+            path = (
+                scope["path"]
+                .replace("\0", "\N{REPLACEMENT CHARACTER}")
+                .rstrip("/")
+                .removeprefix("/v1")
+                .removeprefix("/v1")
+            )
             scope = {**scope, "path": f"/v1{path}"}
         await self._app(scope, receive, send)
 

@@ -41,6 +41,10 @@ _HTTP = {
 }
 
 
+_UNREACHABLE = ("08", "53", "55", "57")
+"""Classes of SQLSTATE: connection lost, out of resources, not accepting, shutting down."""
+
+
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     """One error answer."""
     body = {"title": title, "detail": detail, "status": status, **more}
@@ -89,9 +93,12 @@ def _unavailable(request: Request, error: Exception) -> Response:
 
 
 def _database(request: Request, error: Exception) -> Response:
-    """asyncpg tells of some lost connections by its general error only."""
-    is_lost = cast(DBAPIError, error).connection_invalidated
-    return _unavailable(request, error) if is_lost else _unexpected(request, error)
+    """asyncpg tells of lost and refused connections by its general error; the SQLSTATE says more."""
+    lost = cast(DBAPIError, error)
+    state = str(getattr(lost.orig, "sqlstate", None) or "")
+    if lost.connection_invalidated or state.startswith(_UNREACHABLE):
+        return _unavailable(request, error)
+    return _unexpected(request, error)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ Knows rows by `created_at` and `id` only; what is listed is the route's business
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -68,9 +68,16 @@ def _encode(row: Row[Any], backwards: bool) -> str:
 
 def _decode(cursor: str) -> _Cursor:
     try:
-        return msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor.encode()), type=_Cursor)
-    except (ValueError, msgspec.MsgspecError) as error:
+        place = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor.encode()), type=_Cursor)
+        return _Cursor(place.backwards, place.created_at.astimezone(UTC), _checked_id(place.id))
+    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise MalformedRequest("The cursor is not one of ours. Use the addresses in `next` and `previous`.") from error
+
+
+def _checked_id(text: str) -> str:
+    if not (text.isascii() and text.isalnum()):
+        raise ValueError("no id of ours")
+    return text
 
 
 def _address(request: Request, base: str, cursor: str | None) -> str | None:

@@ -48,8 +48,8 @@ class PredictionRequest(BaseModel):
     input: dict[str, Any] = Field(examples=[{"prompt": "spell: 4217"}])
     webhook: str | None = None
     webhook_events_filter: list[WebhookEvent] | None = None
-    webhook_completed: str | None = Field(default=None, deprecated=True)
-    stream: bool | None = Field(default=None, deprecated=True)
+    webhook_completed: str | None = Field(default=None, json_schema_extra={"deprecated": True})
+    stream: bool | None = Field(default=None, json_schema_extra={"deprecated": True})
 
 
 class VersionPredictionRequest(PredictionRequest):

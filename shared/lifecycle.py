@@ -135,6 +135,13 @@ async def finish(transaction: Transaction, ending: Ending) -> bool:
     return await _complete(transaction, row) is not None
 
 
+async def refuse(transaction: Transaction, prediction_id: str, delivery: int, error: str) -> Row[Any] | None:
+    """`starting → failed` by whoever was to run this delivery and cannot; None if it has moved on."""
+    condition = and_(_T.id == prediction_id, _T.delivery == delivery, _T.status == Status.STARTING)
+    row = await _change(transaction, condition, status=Status.FAILED, error=error, completed_at=clock())
+    return await _complete(transaction, row)
+
+
 async def fail(transaction: Transaction, prediction_id: str, error: str) -> Row[Any] | None:
     """`starting · processing → failed` from outside: what came so far is kept."""
     condition = and_(_T.id == prediction_id, _T.status.not_in(TERMINAL))

@@ -3,6 +3,7 @@
 The folder lies in PINION_HOME; hosts that share a database share it too.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -50,19 +51,34 @@ def _publish(staging: Path, folder: Path) -> None:
 
 def _unpack(archive: IO[bytes], folder: Path, max_bytes: int) -> None:
     """Extract by hand: regular files and folders only, so that no link can lead out of the folder."""
-    left = max_bytes
     try:
         with tarfile.open(fileobj=archive, mode="r:") as tar:
+            left = max_bytes
             for count, member in enumerate(tar):
                 left -= member.size
                 if count >= MAX_ENTRIES or left < 0:
                     raise InvalidArchive(f"The archive holds more than {MAX_ENTRIES} entries or {max_bytes} bytes.")
                 _extract(tar, member, folder)
+            _check_end(archive, tar.offset)
     except tarfile.TarError as error:
-        raise InvalidArchive("The body is not an uncompressed tar archive.") from error
+        raise InvalidArchive("The body is not an uncompressed tar archive, or it is damaged.") from error
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, UnicodeError) as error:
+        raise InvalidArchive("Two entries of the archive have the same name, or one has no valid name.") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InvalidArchive("The archive holds a name that is too long.") from error
+
+
+def _check_end(archive: IO[bytes], offset: int) -> None:
+    """tarfile takes the first damaged header for the end; the real end is a block of zeros."""
+    archive.seek(offset)
+    if archive.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise InvalidArchive("The archive is damaged or was cut short.")
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    member.name.encode()  # raises for a name that is no text
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
         raise InvalidArchive(f"The entry {member.name[:100]!r} leads out of the archive.")

@@ -4,6 +4,7 @@ Claims, runs and hands on; how each of these is done stands in the room it is na
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -39,32 +40,32 @@ class Predictor:
         """Ends when the prediction has ended, or at once if somebody else has it."""
         try:
             await self.resident.ready()  # while the model loads, its predictions stay `starting`
-            row = await self.ledger.claim(prediction_id, delivery)
-            if row is None:
-                return
-            recorder, done = await self._run(row)
         except SetupFailed as failure:
-            await self._fail(prediction_id, f"The model could not be set up: {failure.message}")
+            await self._refuse(prediction_id, delivery, _cannot_run(failure))
             return
+        row = await self.ledger.claim(prediction_id, delivery)
+        if row is None:
+            return
+        interval = self.settings.webhook_interval_seconds
+        recorder = Recorder(self.database, self.ledger, row, interval, partial(self.resident.cancel, row.id))
+        done = await self._run(row, recorder)
         self._look_ahead(queue, done)
         with queue.seat_given_up():
             await recorder.finish(done)
 
-    async def _run(self, row: Row[Any]) -> tuple[Recorder, Done]:
-        async with self.resident.seat() as process:
+    async def _run(self, row: Row[Any], recorder: Recorder) -> Done:
+        try:
+            async with self.resident.seat() as process:
+                if self.resident.is_canceled(row.id):
+                    return Done("canceled")
+                return await process.predict(row.id, row.input, recorder.take)
+        except SetupFailed as failure:
+            return Done("failed", error=_cannot_run(failure))
 
-            def lost() -> None:
-                process.cancel(row.id)
-
-            recorder = Recorder(self.database, self.ledger, row, self.settings.webhook_interval_seconds, lost)
-            if self.resident.is_canceled(row.id):
-                return recorder, Done("canceled")
-            return recorder, await process.predict(row.id, row.input, recorder.take)
-
-    async def _fail(self, prediction_id: str, error: str) -> None:
+    async def _refuse(self, prediction_id: str, delivery: int, error: str) -> None:
         async def write() -> None:
             async with self.database.transaction() as transaction:
-                await lifecycle.fail(transaction, prediction_id, error)
+                await lifecycle.refuse(transaction, prediction_id, delivery, error)
 
         await persistently(write)
 
@@ -73,3 +74,7 @@ class Predictor:
         self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
         ahead = int(_LOOK_AHEAD_SECONDS / max(self.usual_seconds, 0.001))
         queue.resize(self.resident.concurrency + min(ahead, _LOOK_AHEAD_MAX))
+
+
+def _cannot_run(failure: SetupFailed) -> str:
+    return f"The model could not be set up: {failure.message}"

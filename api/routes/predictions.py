@@ -4,7 +4,7 @@ Running one is the worker's business; every change of status goes through `lifec
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from api.paging import read_page
 from api.versions_cache import Runnable, find_runnable
 from shared import contract, lifecycle, rendering
 from shared.contract import TERMINAL, WebhookEvent
-from shared.errors import InvalidRequest, InvalidVersion, NotFound, Problem
+from shared.errors import InvalidRequest, InvalidVersion, MalformedRequest, NotFound, Problem
 from shared.tables import Prediction
 from shared.webhooks import check_url
 
@@ -35,7 +35,7 @@ _PREFER_WAIT = re.compile(r"(?:^|,)\s*wait(?:\s*=\s*\"?(\d+(?:\.\d+)?)\"?)?\s*(?
 _PROBLEM_TYPES = {"missing": "required", "extra_forbidden": "additional_property_not_allowed", "enum": "enum"}
 
 Wanted = TypeVar("Wanted", bound=contract.PredictionRequest)
-Prefer = Annotated[str | None, Header(description="`wait` or `wait=n`: hold the answer for up to n seconds.")]
+Prefer = Annotated[list[str] | None, Header(description="`wait` or `wait=n`: hold the answer for up to n seconds.")]
 
 
 @router.post(
@@ -84,9 +84,9 @@ async def list_predictions(
     """Your predictions, newest first."""
     query = select(Prediction.__table__).where(Prediction.account_id == caller.id)
     if created_after:
-        query = query.where(Prediction.created_at >= created_after)
+        query = query.where(Prediction.created_at >= _in_utc(created_after))
     if created_before:
-        query = query.where(Prediction.created_at < created_before)
+        query = query.where(Prediction.created_at < _in_utc(created_before))
     page = await read_page(wired, query, Prediction, cursor, PAGE_SIZE)
     return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
 
@@ -107,6 +107,14 @@ async def cancel_prediction(prediction_id: str, caller: Caller, wired: Wired, ba
         ended = await waiting.until_finished(wired, prediction_id, _CANCEL_SECONDS)
         row = ended or await _own(wired, caller, prediction_id)
     return answer(rendering.prediction(row, base))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A moment without a zone is taken for UTC."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise MalformedRequest("created_after or created_before lies outside of time in UTC.") from error
 
 
 async def _own(wired: Services, caller: Row[Any], prediction_id: str) -> Row[Any]:
@@ -140,7 +148,7 @@ async def _create(
     base: str,
     found: Runnable,
     wanted: contract.PredictionRequest,
-    prefer: str | None,
+    prefer: list[str] | None,
 ) -> Response:
     request = lifecycle.Request(
         account_id=caller.id,
@@ -152,7 +160,7 @@ async def _create(
     )
     async with wired.database.single_statement() as transaction:
         row = await lifecycle.create(transaction, request)
-    seconds = wait_seconds(prefer)
+    seconds = wait_seconds(",".join(prefer or ()))
     if seconds is None:
         return answer(rendering.prediction(row, base), 201)
     ended = await waiting.until_finished(wired, row.id, seconds - _WAIT_MARGIN_SECONDS)
@@ -174,9 +182,9 @@ def _webhook(wired: Services, wanted: contract.PredictionRequest) -> dict[str, A
     return {"webhook": url, "webhook_events": tuple(events)}
 
 
-def wait_seconds(prefer: str | None) -> float | None:
+def wait_seconds(prefer: str) -> float | None:
     """Seconds to hold a create for, or None; what cannot be read is no wish, as RFC 7240 has it."""
-    found = _PREFER_WAIT.search(prefer or "")
+    found = _PREFER_WAIT.search(prefer)
     if not found:
         return None
     return min(max(float(found[1] or WAIT_SECONDS_MAX), 1.0), WAIT_SECONDS_MAX)

@@ -8,7 +8,6 @@ from api.routes.predictions import WAIT_SECONDS_MAX, wait_seconds
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, None),
         ("", None),
         ("respond-async", None),
         ("return=minimal", None),
