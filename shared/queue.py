@@ -58,7 +58,7 @@ def _write(pipe: Pipeline, queue: str, function: str, job_id: str, *arguments: A
     now = int(time() * 1000)
     job = serialize_job(function, arguments, {}, None, now, serializer=encode)
     pipe.psetex(job_key_prefix + job_id, EXPIRY, job)
-    pipe.zadd(queue, {job_id: now})
+    pipe.zadd(queue, {job_id: now}, nx=True)  # what waits already keeps its place
     pipe.rpush(bell(queue), 1)
     pipe.ltrim(bell(queue), -_BELL_LIMIT, -1)
     pipe.expire(bell(queue), _BELL_SECONDS)

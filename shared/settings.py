@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     """Address under which clients reach the API; empty: the one a client used, in webhooks http://host:port."""
     webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks webhooks may reach although they are private, comma-separated."""
-    webhook_interval_seconds: float = Field(default=0.5, ge=0)
+    webhook_interval_seconds: float = Field(default=0.5, ge=0.05)
     """Shortest time between two `output` or `logs` webhooks, and between two saves of a running prediction."""
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
     """Longest time one delivery attempt may take."""

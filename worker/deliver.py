@@ -86,7 +86,7 @@ class Sender:
 
     async def deliver(self, queue: BellWorker, prediction_id: str) -> None:
         """Ends when nothing is due, or when the lane is somebody else's."""
-        async with self.database.transaction() as transaction:
+        async with self.database.single_statement() as transaction:
             message = await self._claim(transaction, prediction_id)
         while message:
             outcome = await self._attempt(message)
@@ -113,6 +113,9 @@ class Sender:
             return Outcome(False, error.message, _BLOCKED_ATTEMPTS, wait_seconds=300.0)
         except OutboundError as error:
             return Outcome(False, error.message)
+        except Exception as error:  # whatever it is, the lane must go on and the attempt must count
+            _log.error("webhook attempt broke", message_id=message.id, exc_info=error)
+            return Outcome(False, type(error).__name__)
         return _judge(answer.status)
 
     async def _secret(self, account_id: str) -> str:

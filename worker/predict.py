@@ -11,7 +11,9 @@ import structlog
 from sqlalchemy import Row
 
 from shared import lifecycle
+from shared.contract import Status
 from shared.database import Database
+from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from worker.app import BellWorker
 from worker.ledger import Ledger
@@ -47,11 +49,16 @@ class Predictor:
         if row is None:
             return
         interval = self.settings.webhook_interval_seconds
-        recorder = Recorder(self.database, self.ledger, row, interval, partial(self.resident.cancel, row.id))
-        done = await self._run(row, recorder)
-        self._look_ahead(queue, done)
-        with queue.seat_given_up():
-            await recorder.finish(done)
+        recorder = Recorder(self.database, self.ledger, row, interval, partial(self.resident.interrupt, row.id))
+        try:
+            done = await self._run(row, recorder)
+            self._look_ahead(queue, done)
+            with queue.seat_given_up():
+                await recorder.finish(done)
+        except Exception as error:  # a row left `processing` under a living worker would never end
+            _log.error("prediction broke", prediction_id=row.id, exc_info=error)
+            recorder.close()
+            await self._give_up(row)
 
     async def _run(self, row: Row[Any], recorder: Recorder) -> Done:
         try:
@@ -61,6 +68,12 @@ class Predictor:
                 return await process.predict(row.id, row.input, recorder.take)
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))
+
+    async def _give_up(self, row: Row[Any]) -> None:
+        error = "Pinion could not save what the model gave. The worker's log says why."
+        progress = Progress(row.id, row.attempt, None, "", {})
+        ending = Ending(Status.FAILED, error, progress, has_webhook=bool(row.webhook))
+        await persistently(lambda: self.ledger.finish(ending))
 
     async def _refuse(self, prediction_id: str, delivery: int, error: str) -> None:
         async def write() -> None:

@@ -74,6 +74,10 @@ class Recorder:
         if not await persistently(lambda: self._ledger.finish(ending)):
             _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
 
+    def close(self) -> None:
+        """Save no more."""
+        self._ended.set()
+
     def _progress(self, output: Any) -> Progress:
         return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self._metrics)
 

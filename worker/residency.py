@@ -73,6 +73,11 @@ class Resident:
         if self._process:
             self._process.cancel(prediction_id)
 
+    def interrupt(self, prediction_id: str) -> None:
+        """Stop the run of an attempt that is no longer the one that counts; a later one may well run here."""
+        if self._process:
+            self._process.cancel(prediction_id)
+
     def is_canceled(self, prediction_id: str) -> bool:
         """Whether it was to be canceled before it began to run: ask right before it does."""
         return prediction_id in self._canceled

@@ -30,7 +30,8 @@ TICK_SECONDS = 1.0
 _SETTLED_SECONDS = 2.0
 """Younger rows may still be on their way into Redis."""
 _BATCH = 500
-_DELIVERIES_MAX = 20
+_ATTEMPTS_MAX = 20
+"""Workers that a prediction may outlive; a Redis that loses entries counts for nothing."""
 _LEADER_SECONDS = 5.0
 LOST_AFTER_OUTPUT = (
     "The worker was lost after output had started, so the prediction was not run again. Create it again to retry."
@@ -125,7 +126,7 @@ class Sweep:
                 await lifecycle.cancel_lost(transaction, row)
             elif has_output:
                 await lifecycle.fail(transaction, row.id, LOST_AFTER_OUTPUT)
-            elif row.delivery >= _DELIVERIES_MAX:
+            elif row.attempt >= _ATTEMPTS_MAX:
                 await lifecycle.fail(transaction, row.id, _NEVER_STARTED)
             else:
                 await lifecycle.redeliver(transaction, row)
@@ -160,9 +161,7 @@ class Sweep:
 
     async def _requeue(self, row: Row[Any]) -> None:
         async with self.database.transaction() as transaction:
-            if row.delivery >= _DELIVERIES_MAX:
-                await lifecycle.fail(transaction, row.id, _NEVER_STARTED)
-            elif await lifecycle.redeliver(transaction, row):  # it may just have been run to its end
+            if await lifecycle.redeliver(transaction, row):  # it may just have been run to its end
                 _log.info("queued again", prediction_id=row.id, delivery=row.delivery + 1)
 
     async def _requeue_builds(self) -> None:

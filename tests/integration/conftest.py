@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 import structlog
 from sqlalchemy import delete
+from sqlalchemy.exc import DBAPIError
 
 from shared.database import Database
 from shared.live import Feed
@@ -26,9 +27,6 @@ from tests.database_fixtures import (
     serving,
     until,
 )
-
-# Kept in the Redis database between two tests, so that other test runs do not take it for a free one.
-_TAKEN = "pinion:tests"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,26 +48,41 @@ def settings(servers: Backend, tmp_path: Path) -> Settings:
     return servers.settings(home=tmp_path, webhook_allow_cidrs=LOOPBACK)
 
 
-@pytest_asyncio.fixture
-async def redis(settings: Settings) -> AsyncIterator[RedisPool]:
-    """An empty Redis."""
-    async with redis_at(settings.redis_url) as pool:
-        await pool.flushdb()
-        await pool.set(_TAKEN, 1)
+@pytest_asyncio.fixture(scope="session")
+async def shared_redis(servers: Backend) -> AsyncIterator[RedisPool]:
+    async with redis_at(servers.redis_url) as pool:
         yield pool
-        await pool.flushdb()
-        await pool.set(_TAKEN, 1)
 
 
-@pytest_asyncio.fixture
-async def database(settings: Settings, redis: RedisPool) -> AsyncIterator[Database]:
-    """A database without rows."""
-    opened = Database(settings, redis)
-    async with opened.transaction() as transaction:
-        for table in reversed(Table.metadata.sorted_tables):
-            await transaction.execute(delete(table))
+@pytest_asyncio.fixture(scope="session")
+async def shared_database(servers: Backend, shared_redis: RedisPool) -> AsyncIterator[Database]:
+    """One for all tests, since building its statements anew takes longer than most tests."""
+    opened = Database(servers.settings(), shared_redis)
     yield opened
     await opened.close()
+
+
+@pytest_asyncio.fixture
+async def redis(shared_redis: RedisPool) -> RedisPool:
+    """An empty Redis."""
+    await shared_redis.flushdb()
+    return shared_redis
+
+
+@pytest_asyncio.fixture
+async def database(shared_database: Database, redis: RedisPool) -> Database:
+    """A database without rows."""
+    try:
+        await _empty(shared_database)
+    except DBAPIError:  # the test before broke its connections
+        await _empty(shared_database)
+    return shared_database
+
+
+async def _empty(database: Database) -> None:
+    async with database.transaction() as transaction:
+        for table in reversed(Table.metadata.sorted_tables):
+            await transaction.execute(delete(table))
 
 
 @pytest_asyncio.fixture

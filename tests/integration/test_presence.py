@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, select
+from sqlalchemy import Row, insert, select
 from structlog.testing import capture_logs
 
 from shared import lifecycle
 from shared.database import Database, clock
+from shared.ids import new_id
 from shared.live import CancelRequest, Feed, cancel_channel
 from shared.queue import RedisPool
 from shared.settings import Settings
@@ -151,16 +152,23 @@ def _failed_heartbeats(logs: Sequence[Any]) -> bool:
     return any(entry["event"] == "heartbeat failed" for entry in logs)
 
 
-async def test_predictions_claimed_after_an_outage_belong_to_a_worker_that_is_known(
-    servers: Backend, rows: Rows, presence: Presence
+async def test_a_new_name_is_not_used_before_the_database_knows_it(
+    settings: Settings, database: Database, feed: Feed, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    presence = Presence(settings.model_copy(update={"heartbeat_seconds": 0.4}), database, feed, lambda _: None)
     async with presence.announced():
-        old = presence.id
-        await rows.change(Worker, Worker.id == old, is_lost=True)
-        await _survived(servers)
-        await until(lambda: presence.id != old)
-        claimed = await rows.running(presence.id)
-        await until(lambda: _was_seen_lately(rows, claimed.worker_id))
+        old, taken = presence.id, new_id()
+        another = {"id": taken, "host": "elsewhere", "is_lost": True, "last_seen": clock(), "created_at": clock()}
+        async with database.transaction() as transaction:
+            await transaction.execute(insert(Worker).values(**another))
+        # The first name it comes up with is refused, as every one would be in an outage.
+        names = iter([taken])
+        monkeypatch.setattr("worker.presence.new_id", lambda: next(names, None) or new_id())
+        with capture_logs() as logs:
+            await rows.change(Worker, Worker.id == old, is_lost=True)
+            await until(lambda: _failed_heartbeats(logs))
+        assert presence.id == old
+        await until(lambda: _was_seen_lately(rows, presence.id))
 
 
 async def test_a_restart_of_redis_does_not_end_the_heartbeat(

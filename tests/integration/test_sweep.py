@@ -19,6 +19,7 @@ from shared.live import Chunk
 from shared.queue import BUILD_QUEUE, DELIVER_QUEUE, BuildJob, PredictJob, RedisPool, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
+from shared.tasks import end
 from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, until
 from worker.presence import HOST, lock_file
 from worker.sweep import LOST_AFTER_OUTPUT, Sweep
@@ -34,13 +35,25 @@ def sweep(settings: Settings, database: Database) -> Sweep:
 
 @asynccontextmanager
 async def sweeping(sweep: Sweep) -> AsyncIterator[None]:
-    running = asyncio.create_task(sweep.run())
-    try:
-        yield
-        assert not running.done()
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    """Runs inside, and is ended between two ticks: a statement cut short would take its connection along."""
+    tick, between_ticks = Sweep.tick, asyncio.Event()
+
+    async def watched(sweep: Sweep) -> None:
+        between_ticks.clear()
+        try:
+            await tick(sweep)
+        finally:
+            between_ticks.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sweep, "tick", watched)
+        running = asyncio.create_task(sweep.run())
+        try:
+            yield
+            assert not running.done()
+        finally:
+            await asyncio.wait({running, asyncio.create_task(between_ticks.wait())}, return_when="FIRST_COMPLETED")
+            await end(running)
 
 
 async def waiting_for_long(rows: Rows, **changes: Any) -> Row[Any]:
@@ -143,14 +156,13 @@ async def test_a_long_backlog_that_is_well_does_not_hide_one_that_is_lost(
     assert (await rows.prediction(last.id)).delivery == 2
 
 
-async def test_one_that_never_gets_to_run_is_given_up_in_the_end(redis: RedisPool, rows: Rows, sweep: Sweep) -> None:
+async def test_however_often_redis_loses_one_it_is_queued_again(redis: RedisPool, rows: Rows, sweep: Sweep) -> None:
     row = await waiting_for_long(rows)
     await forget(redis, row)
-    await rows.change(Prediction, Prediction.id == row.id, delivery=20)
+    await rows.change(Prediction, Prediction.id == row.id, delivery=100)
     await sweep.tick()
-    failed = await rows.prediction(row.id)
-    assert failed.status == Status.FAILED
-    assert "could not be started" in failed.error
+    again = await rows.prediction(row.id)
+    assert (again.status, again.delivery) == (Status.STARTING, 101)
 
 
 async def test_a_prediction_of_a_dead_worker_is_begun_again_if_nobody_saw_output(
@@ -194,11 +206,30 @@ async def test_one_that_was_to_be_canceled_is_canceled_and_not_begun_again(rows:
 
 async def test_one_that_kills_every_worker_is_given_up_in_the_end(rows: Rows, sweep: Sweep) -> None:
     row = await rows.running(await dead_worker(rows))
-    await rows.change(Prediction, Prediction.id == row.id, delivery=20)
+    await rows.change(Prediction, Prediction.id == row.id, attempt=20)
     await sweep.tick()
     failed = await rows.prediction(row.id)
     assert failed.status == Status.FAILED
     assert "died again and again" in failed.error
+
+
+async def test_one_that_moved_on_while_the_sweep_looked_at_it_is_left_alone(
+    database: Database, rows: Rows, sweep: Sweep
+) -> None:
+    seen = await rows.running(await dead_worker(rows), streams=True)
+    await database.send([Chunk(seen.id, seen.attempt, 0, ["seen"])])
+    current = await rows.claimed(await rows.redelivered(seen), await add_worker(rows))
+    await sweep._release(seen)
+    assert await rows.prediction(seen.id) == current
+
+
+async def test_one_that_was_claimed_while_the_sweep_looked_at_it_is_not_given_up(rows: Rows, sweep: Sweep) -> None:
+    row = await waiting_for_long(rows)
+    await rows.change(Prediction, Prediction.id == row.id, delivery=20)
+    seen = await rows.prediction(row.id)
+    current = await rows.claimed(seen, await add_worker(rows))
+    await sweep._requeue(seen)
+    assert await rows.prediction(row.id) == current
 
 
 async def test_predictions_of_living_workers_are_left_alone(rows: Rows, sweep: Sweep) -> None:

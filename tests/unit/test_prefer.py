@@ -39,7 +39,7 @@ from api.routes.predictions import WAIT_SECONDS_MAX, wait_seconds
         ("handling=wait", None),
     ],
 )
-def test_what_a_client_prefers(header: str | None, seconds: float | None) -> None:
+def test_what_a_client_prefers(header: str, seconds: float | None) -> None:
     assert wait_seconds(header) == seconds
 
 
