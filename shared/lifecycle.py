@@ -142,11 +142,10 @@ async def refuse(transaction: Transaction, prediction_id: str, delivery: int, er
     return await _complete(transaction, row)
 
 
-async def fail(transaction: Transaction, prediction_id: str, error: str) -> Row[Any] | None:
-    """`starting · processing → failed` from outside: what came so far is kept."""
-    condition = and_(_T.id == prediction_id, _T.status.not_in(TERMINAL))
-    row = await _change(transaction, condition, status=Status.FAILED, error=error, completed_at=clock())
-    return await _complete(transaction, row)
+async def fail(transaction: Transaction, row: Row[Any], error: str) -> Row[Any] | None:
+    """`starting · processing → failed` from outside, unless it has moved on: what came so far is kept."""
+    failed = await _change(transaction, _is_unchanged(row), status=Status.FAILED, error=error, completed_at=clock())
+    return await _complete(transaction, failed)
 
 
 async def cancel(transaction: Transaction, prediction_id: str) -> None:

@@ -27,7 +27,7 @@ from alembic.config import Config
 from sqlalchemy import Row, insert, make_url, select, update
 
 from api.app import create_app
-from cli import valkey
+from cli import process_tree, valkey
 from shared import lifecycle
 from shared.contract import VersionStatus, WebhookEvent
 from shared.database import Database, clock
@@ -73,7 +73,13 @@ class PrivateValkey:
     def start(self) -> None:
         service = valkey.service(self.folder, self.socket, os.environ)
         quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(service.command, env=service.environment, stdout=quiet, stderr=quiet)
+        self._process = subprocess.Popen(
+            service.command,
+            env=service.environment,
+            stdout=quiet,
+            stderr=quiet,
+            preexec_fn=process_tree._bind_to_us(),  # a test run that is killed leaves no server behind
+        )
         deadline = time.monotonic() + 10
         while not self._answers():
             assert self._process.poll() is None, "the private Valkey ended"

@@ -33,6 +33,13 @@ def lock_file(home: Path, worker_id: str) -> Path:
     return home / "run" / f"{worker_id}.lock"
 
 
+def _lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
 class Presence:
     """A worker's session. `id` changes when it was taken for dead and came back: its old claims are void."""
 
@@ -56,24 +63,24 @@ class Presence:
             await self._sign_off()
 
     async def _register(self) -> None:
-        if self.id:
-            self._drop_lock()
-        self.id = new_id()
-        self._hold_lock()
-        row = {"id": self.id, "host": HOST, "is_lost": False, "last_seen": clock(), "created_at": clock()}
-        async with self._database.transaction() as transaction:
-            await transaction.execute(insert(Worker).values(**row))
+        """A new name is used only once the database knows it: claims under any other would be nobody's."""
+        name = new_id()
+        lock = _lock(lock_file(self._settings.home, name))
+        row = {"id": name, "host": HOST, "is_lost": False, "last_seen": clock(), "created_at": clock()}
+        try:
+            async with self._database.transaction() as transaction:
+                await transaction.execute(insert(Worker).values(**row))
+        except BaseException:
+            self._drop_lock(name, lock)
+            raise
+        former, self.id, self._lock = (self.id, self._lock), name, lock
+        if former[0]:
+            self._drop_lock(*former)
         _log.info("worker registered", worker_id=self.id)
 
-    def _hold_lock(self) -> None:
-        path = lock_file(self._settings.home, self.id)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-
-    def _drop_lock(self) -> None:
-        os.close(self._lock)
-        lock_file(self._settings.home, self.id).unlink(missing_ok=True)
+    def _drop_lock(self, name: str, lock: int) -> None:
+        os.close(lock)
+        lock_file(self._settings.home, name).unlink(missing_ok=True)
 
     async def _sign_off(self) -> None:
         try:
@@ -81,7 +88,7 @@ class Presence:
                 await transaction.execute(update(Worker).where(Worker.id == self.id).values(is_lost=True))
         except (SQLAlchemyError, OSError) as error:  # the lease runs out instead
             _log.warning("could not sign off", error=type(error).__name__)
-        self._drop_lock()
+        self._drop_lock(self.id, self._lock)
 
     async def _beat(self) -> None:
         while True:

@@ -125,9 +125,9 @@ class Sweep:
             if row.cancel_requested_at:
                 await lifecycle.cancel_lost(transaction, row)
             elif has_output:
-                await lifecycle.fail(transaction, row.id, LOST_AFTER_OUTPUT)
+                await lifecycle.fail(transaction, row, LOST_AFTER_OUTPUT)
             elif row.attempt >= _ATTEMPTS_MAX:
-                await lifecycle.fail(transaction, row.id, _NEVER_STARTED)
+                await lifecycle.fail(transaction, row, _NEVER_STARTED)
             else:
                 await lifecycle.redeliver(transaction, row)
         _log.info("released from a lost worker", prediction_id=row.id, had_output=bool(has_output))

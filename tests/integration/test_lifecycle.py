@@ -47,7 +47,7 @@ async def succeed(transaction: Transaction, row: Row[Any]) -> Any:
 
 
 async def fail(transaction: Transaction, row: Row[Any]) -> Any:
-    return await lifecycle.fail(transaction, row.id, "It broke.")
+    return await lifecycle.fail(transaction, row, "It broke.")
 
 
 async def cancel(transaction: Transaction, row: Row[Any]) -> Any:

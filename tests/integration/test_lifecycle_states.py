@@ -168,7 +168,7 @@ class Life(RuleBasedStateMachine):
     @rule(is_meant=RARELY)
     def fail(self, is_meant: bool) -> None:
         if is_meant:
-            failed = self.change(lambda transaction: lifecycle.fail(transaction, self.now.id, "It broke."))
+            failed = self.change(lambda transaction: lifecycle.fail(transaction, self.now, "It broke."))
             assert (failed is not None) == (self.now.status not in TERMINAL)
 
     @invariant()
