@@ -13,6 +13,7 @@ from time import monotonic
 import structlog
 
 from shared.storage import version_folder
+from shared.tasks import end
 from worker.process import ModelProcess, SetupFailed
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
@@ -20,7 +21,7 @@ _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 _STEADY_SECONDS = 60.0
 """A process that lived this long owes its death to what it ran, not to its start."""
 _CANCELED_KEPT = 256
-"""A cancel that comes between claim and start must not be lost; ids are never used twice."""
+"""A cancel that comes between claim and start must not be lost; what a user canceled is not run again."""
 _log = structlog.get_logger()
 
 
@@ -68,10 +69,9 @@ class Resident:
             return self._process
 
     def cancel(self, prediction_id: str) -> None:
-        """Interrupt a prediction if it runs here."""
+        """Interrupt a prediction if it runs here, and keep it from starting if it is about to."""
         self._canceled.append(prediction_id)
-        if self._process:
-            self._process.cancel(prediction_id)
+        self.interrupt(prediction_id)
 
     def interrupt(self, prediction_id: str) -> None:
         """Stop the run of an attempt that is no longer the one that counts; a later one may well run here."""
@@ -85,8 +85,7 @@ class Resident:
     async def stop(self) -> None:
         """End the process for good."""
         if self._watch:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+            await end(self._watch)
         if self._process:
             await self._process.stop()
 
