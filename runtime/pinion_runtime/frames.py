@@ -61,7 +61,7 @@ class FrameWriter:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
-        os.register_at_fork(after_in_child=self._close)
+        os.register_at_fork(after_in_child=self.close)
 
     @property
     def is_closed(self) -> bool:
@@ -76,8 +76,9 @@ class FrameWriter:
                 except BrokenPipeError:
                     os._exit(1)  # the parent is gone and nobody waits for what we do
 
-    def _close(self) -> None:
-        os.close(self._descriptor)
+    def close(self) -> None:
+        if not self.is_closed:
+            os.close(self._descriptor)
         self._descriptor = -1
         self._lock = threading.Lock()  # another thread may have held it when the process was copied
 

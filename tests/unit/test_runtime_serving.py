@@ -60,7 +60,7 @@ def frames_of(kind: str) -> list[dict[str, Any]]:
     for prediction in (writer.canceled, Prediction("p2", {"to": 1}), None):
         control.inbox.put(prediction)
     Serving(Model(counts), control, writer).serve()
-    os.close(write_end)
+    writer.close()
     frames = list(read_frames(read_end))
     os.close(read_end)
     return frames

@@ -198,7 +198,7 @@ def test_frames_are_read_as_they_were_written():
     writer = FrameWriter(write_end)
     writer.write(compose("output", {"id": "a\nb"}, "value", encode("\ud800 \0 \\u0000 \\\0")))
     writer.write(compose("ready", {}))
-    os.close(write_end)
+    writer.close()
     assert list(read_frames(read_end)) == [
         {"type": "output", "id": "a\nb", "value": "\ufffd \ufffd \\u0000 \\\ufffd"},
         {"type": "ready"},
