@@ -3,6 +3,7 @@
 Nothing raises here, and no offending value is repeated to the client.
 """
 
+import errno
 from typing import Any, cast
 
 import msgspec
@@ -32,6 +33,7 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Unavailable: 503,
+    errors.OutOfSpace: 507,
 }
 """A class not listed has the status of its nearest listed ancestor."""
 
@@ -88,8 +90,17 @@ def _parameters(request: Request, error: Exception) -> Response:
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
+    if _is_full(error):
+        _log.error("no room left", path=request.url.path)
+        return _named(request, errors.OutOfSpace())
     _log.warning("dependency unreachable", path=request.url.path, error=type(error).__name__)
     return _named(request, errors.DatabaseUnavailable())
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk has no room: a file's, or that of SQLite."""
+    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    return name == "SQLITE_FULL" or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _database(request: Request, error: Exception) -> Response:

@@ -4,16 +4,19 @@ Files of a version live in `storage`; how it is run is the worker's business.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from shared.contract import VersionStatus
 from shared.database import Database, Transaction, clock
 from shared.ids import new_id
 from shared.queue import BuildJob
 from shared.tables import Model, Prediction, Version
+
+Found = TypeVar("Found")
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 """What an owner and a model may be called."""
@@ -67,8 +70,25 @@ async def run_counts(database: Database, models: Sequence[str]) -> dict[str, int
         return {model: count for model, count in (await connection.execute(query)).all()}
 
 
-async def ensure_model(transaction: Transaction, account_id: str, owner: str, name: str) -> str:
-    """The id of a model of this name, made public and empty if there was none."""
+async def add_version(database: Database, account_id: str, owner: str, name: str, version_id: str) -> Row[Any]:
+    """Register files just stored and have a worker look at them; makes the model, public, if there was none.
+
+    A version that failed before is tried again; any other that is known already is returned as it is.
+    """
+    model_id = await _ensure(database, lambda transaction: _ensure_model(transaction, account_id, owner, name))
+    return await _ensure(database, lambda transaction: _ensure_version(transaction, model_id, version_id))
+
+
+async def _ensure(database: Database, write: Callable[[Transaction], Awaitable[Found]]) -> Found:
+    try:
+        async with database.transaction() as transaction:
+            return await write(transaction)
+    except IntegrityError:  # another push of the same was quicker, and this one finds what it made
+        async with database.transaction() as transaction:
+            return await write(transaction)
+
+
+async def _ensure_model(transaction: Transaction, account_id: str, owner: str, name: str) -> str:
     query = select(Model.id).where(Model.owner == owner, Model.name == name)
     found: str | None = (await transaction.execute(query)).scalar_one_or_none()
     if found:
@@ -78,8 +98,7 @@ async def ensure_model(transaction: Transaction, account_id: str, owner: str, na
     return values["id"]
 
 
-async def add_version(transaction: Transaction, model_id: str, version_id: str) -> Row[Any]:
-    """Register files just stored and have a worker look at them; a version that failed before is tried again."""
+async def _ensure_version(transaction: Transaction, model_id: str, version_id: str) -> Row[Any]:
     query = select(Version.__table__).where(Version.id == version_id)
     known = (await transaction.execute(query)).one_or_none()
     if known and known.status != VersionStatus.FAILED:

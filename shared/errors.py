@@ -20,7 +20,8 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   └── Conflict
     ├── Unavailable                 ours to repair; the same request may work later
     │   ├── QueueUnavailable
-    │   └── DatabaseUnavailable
+    │   ├── DatabaseUnavailable
+    │   └── OutOfSpace
     └── OutboundError               a request to a foreign address got no answer
         ├── AddressBlocked
         ├── NameUnresolved
@@ -155,6 +156,12 @@ class QueueUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database is not reachable at the moment."""
+
+
+class OutOfSpace(Unavailable):
+    """The server has no room left to store this. Its operator has to free some."""
+
+    title = "Insufficient storage"
 
 
 class OutboundError(PinionError):

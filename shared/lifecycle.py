@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, insert, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, insert, tuple_, update
 
 from shared import rendering
 from shared.contract import TERMINAL, Status, WebhookEvent
@@ -150,21 +150,30 @@ async def fail(transaction: Transaction, row: Row[Any], error: str) -> Row[Any] 
 
 async def cancel(transaction: Transaction, prediction_id: str) -> None:
     """End it at once if nobody has begun, else ask its worker; a terminal prediction stays as it is."""
-    waiting = and_(_T.id == prediction_id, _T.status == Status.STARTING)
-    row = await _change(transaction, waiting, status=Status.CANCELED, completed_at=clock())
-    if row:
+    # One statement: between two, a prediction could come back into the queue and be seen by neither.
+    is_waiting = _T.status == Status.STARTING
+    row = await _change(
+        transaction,
+        and_(_T.id == prediction_id, _T.status.not_in(TERMINAL)),
+        status=case((is_waiting, Status.CANCELED), else_=_T.status),
+        completed_at=case((is_waiting, clock()), else_=_T.completed_at),
+        cancel_requested_at=clock(),
+    )
+    if row and row.status == Status.CANCELED:
         await _complete(transaction, row)
-        return
-    running = and_(_T.id == prediction_id, _T.status == Status.PROCESSING)
-    asked = await _change(transaction, running, cancel_requested_at=clock())
-    if asked:
-        transaction.outbox.append(CancelRequest(asked.worker_id, asked.id))
+    elif row and row.worker_id:
+        transaction.outbox.append(CancelRequest(row.worker_id, row.id))
 
 
 async def cancel_lost(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
     """`processing → canceled` for a worker that died before it could."""
     changed = await _change(transaction, _is_unchanged(row), status=Status.CANCELED, completed_at=clock())
     return await _complete(transaction, changed)
+
+
+async def disown(transaction: Transaction, row: Row[Any]) -> bool:
+    """Say that nobody runs a claimed prediction; the reconciler decides what becomes of it."""
+    return await _change(transaction, _is_unchanged(row), worker_id=None) is not None
 
 
 async def redeliver(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     lease_seconds: float = Field(default=10.0, gt=0)
     """A worker silent for this long is taken for dead."""
+    setup_seconds: float = Field(default=1800.0, gt=0)
+    """How long a model may take from its start until its setup is over, downloads included."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)

@@ -80,20 +80,30 @@ class BellWorker(arq.Worker):
         left = [job_id.decode() for job_id in job_ids if job_id.decode() not in self.tasks]
         while left and (room := self.max_jobs - self.job_counter) > 0:
             batch, left = left[:room], left[room:]
-            await self._start_batch(batch)
+            if await self._start_batch(batch) < len(batch):
+                left = await self._unlocked(left)
 
-    async def _start_batch(self, job_ids: list[str]) -> None:
+    async def _unlocked(self, job_ids: list[str]) -> list[str]:
+        """Those that nobody runs: to try one after the other would take long where hundreds run elsewhere."""
+        locks = await self.pool.mget([in_progress_key_prefix + job_id for job_id in job_ids]) if job_ids else []
+        return [job_id for job_id, lock in zip(job_ids, locks, strict=True) if lock is None]
+
+    async def _start_batch(self, job_ids: list[str]) -> int:
+        """How many of them had not been taken by others."""
         pipe = self.pool.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.set(in_progress_key_prefix + job_id, 1, nx=True, ex=_LEASE_SECONDS)
             pipe.zscore(self.queue_name, job_id)
         answers = await pipe.execute()
-        for job_id, is_locked, score in zip(job_ids, answers[::2], answers[1::2], strict=True):
-            if is_locked and score is not None:  # without a score another worker has finished it meanwhile
-                self.job_counter += 1
-                await self.sem.acquire()
-                self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, int(score)))
-                self.tasks[job_id].add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
+        answered = zip(job_ids, answers[::2], answers[1::2], strict=True)
+        # Without a score another worker has finished it meanwhile.
+        ours = {job_id: int(score) for job_id, is_locked, score in answered if is_locked and score is not None}
+        for job_id, score in ours.items():
+            self.job_counter += 1
+            await self.sem.acquire()
+            self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, score))
+            self.tasks[job_id].add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
+        return len(ours)
 
     async def finish_job(self, job_id: str, finish: bool, *how: Any) -> None:
         """Forget jobs that ended, several at a time: the row says what came of them."""

@@ -12,7 +12,7 @@ from shared.database import Database
 from shared.errors import UnsupportedSchema
 from shared.input_schema import compile_schema
 from worker.app import BellWorker
-from worker.process import SetupFailed
+from worker.events import SetupFailed
 from worker.residency import Residency
 
 _log = structlog.get_logger()

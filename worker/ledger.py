@@ -3,6 +3,7 @@
 What they mean is defined in `lifecycle`.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import Row
@@ -22,6 +23,10 @@ class Ledger:
         self._presence = presence
         self._claims = Together(self._claim)
         self._endings = Together(self._finish)
+
+    def carrying(self, prediction_id: str) -> AbstractContextManager[None]:
+        """To be held from before the claim until after the ending."""
+        return self._presence.carrying(prediction_id)
 
     async def claim(self, prediction_id: str, delivery: int) -> Row[Any] | None:
         """The prediction's row, now ours; None if it went to somebody else or was canceled."""

@@ -16,9 +16,9 @@ from shared.database import Database
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from worker.app import BellWorker
+from worker.events import Done, SetupFailed
 from worker.ledger import Ledger
 from worker.persistence import persistently
-from worker.process import Done, SetupFailed
 from worker.recorder import Recorder
 from worker.residency import Resident
 
@@ -45,9 +45,12 @@ class Predictor:
         except SetupFailed as failure:
             await self._refuse(prediction_id, delivery, _cannot_run(failure))
             return
-        row = await self.ledger.claim(prediction_id, delivery)
-        if row is None:
-            return
+        with self.ledger.carrying(prediction_id):
+            row = await self.ledger.claim(prediction_id, delivery)
+            if row:
+                await self._carry_out(queue, row)
+
+    async def _carry_out(self, queue: BellWorker, row: Row[Any]) -> None:
         interval = self.settings.webhook_interval_seconds
         recorder = Recorder(self.database, self.ledger, row, interval, partial(self.resident.interrupt, row.id))
         try:

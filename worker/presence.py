@@ -8,14 +8,16 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared import lifecycle
 from shared.contract import Status
 from shared.database import Database, clock
 from shared.ids import new_id
@@ -25,6 +27,13 @@ from shared.tables import Prediction, Worker
 from shared.tasks import end
 
 HOST = socket.gethostname()
+_CLAIMED = (
+    Prediction.id,
+    Prediction.status,
+    Prediction.delivery,
+    Prediction.attempt,
+    Prediction.cancel_requested_at,
+)
 _log = structlog.get_logger()
 
 
@@ -50,6 +59,16 @@ class Presence:
         self._feed = feed
         self._cancel = cancel
         self._lock = -1
+        self._carried: Counter[str] = Counter()
+
+    @contextmanager
+    def carrying(self, prediction_id: str) -> Iterator[None]:
+        """While inside, a job of ours answers for this prediction; a claim nobody answers for is given back."""
+        self._carried[prediction_id] += 1
+        try:
+            yield
+        finally:
+            self._carried -= Counter([prediction_id])
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[None]:
@@ -108,15 +127,19 @@ class Presence:
             return
 
     async def _renew(self) -> None:
-        """One beat; what should be canceled comes back with it, in case the word was lost."""
+        """One beat; what is claimed in our name comes back with it, in case a word to cancel or an answer was lost."""
         alive = update(Worker).where(Worker.id == self.id, Worker.is_lost.is_(False)).values(last_seen=clock())
-        mine = select(Prediction.id).where(Prediction.worker_id == self.id, Prediction.status == Status.PROCESSING)
+        mine = select(*_CLAIMED).where(Prediction.worker_id == self.id, Prediction.status == Status.PROCESSING)
         try:
             async with self._database.transaction() as transaction:
                 is_known = (await transaction.execute(alive)).rowcount == 1
-                canceled = await transaction.execute(mine.where(Prediction.cancel_requested_at.is_not(None)))
-            for prediction_id in canceled.scalars():
-                self._cancel(prediction_id)
+                claimed = (await transaction.execute(mine)).all()
+                for row in claimed:
+                    if not self._carried[row.id] and await lifecycle.disown(transaction, row):
+                        _log.warning("claim without a job given back", prediction_id=row.id)
+            for row in claimed:
+                if row.cancel_requested_at:
+                    self._cancel(row.id)
             if not is_known:
                 _log.warning("taken for dead, registering anew", worker_id=self.id)
                 await self._register()

@@ -8,16 +8,16 @@ import codecs
 import contextlib
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
+from worker.events import Done, Event, Log, Metric, Output, SetupFailed
+from worker.manifest import read_manifest
 
 CANCEL_GRACE = timedelta(milliseconds=500)
 
@@ -26,53 +26,6 @@ _PROGRAM = Path(__file__).resolve().parent.parent / "runtime" / "pinion_runtime"
 _READ_BYTES = 1 << 20
 _SETUP_LOGS_CHARACTERS = 1 << 18
 _ENDED_TO_CANCEL = "The model process was stopped because a prediction could not be canceled otherwise."
-_REFERENCE = re.compile(r"[^:]+\.py(:[A-Za-z_]\w*)?")
-# What a model process may see of our environment. A list of what is allowed, so that a new secret is never on it.
-_ENVIRONMENT = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|\w+_CA_BUNDLE"
-    r"|(HTTPS?|NO|ALL|https?|no|all)_(PROXY|proxy)"
-    r"|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|HF|TRANSFORMERS|TOKENIZERS|TORCH|PYTORCH|TRITON|OMP|MKL|OPENBLAS|XDG|COG)_\w+"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One item of an iterator. Here and in Done, {"$file": path} stands for a file of the model process."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    name: str
-    value: Any
-    mode: str  # replace, incr, append; a value of None deletes the metric
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The output is the whole value of a model that is no iterator; predict_time is in seconds."""
-
-    status: Literal["succeeded", "failed", "canceled"]
-    output: Any = None
-    error: str | None = None
-    predict_time: float | None = None
-
-
-Event = Output | Log | Metric
-
-
-class SetupFailed(Exception):
-    """The model could not be started; the message says why, `logs` is what it printed until then."""
-
-    def __init__(self, message: str, logs: str = "") -> None:
-        super().__init__(message)
-        self.message, self.logs = message, logs
 
 
 class ModelProcess:
@@ -86,6 +39,7 @@ class ModelProcess:
         self._loop = asyncio.get_running_loop()
         self._described, self._set_up = asyncio.Event(), asyncio.Event()
         self._setup_error: str | None = None
+        self._impatience: asyncio.TimerHandle | None = None
         self._runs: dict[str, _Run] = {}  # in the order in which they were sent, which is that in which they run
         self._why_ended: str | None = None  # set when we end the process, not when it ends itself
         self._line: list[bytes] = []  # a line that has arrived in part
@@ -93,14 +47,23 @@ class ModelProcess:
 
     @classmethod
     async def start(
-        cls, source: Path, *, python: Path | None = None, on_setup_log: Callable[[str], None] | None = None
+        cls,
+        source: Path,
+        *,
+        python: Path | None = None,
+        setup_limit: timedelta | None = None,
+        on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
-        """Returns when the model is imported and its schema known; setup() then goes on, see ready()."""
-        reference, environment = await asyncio.to_thread(_read_manifest, source)
+        """Returns when the model is imported and its schema known; setup() then goes on, see ready().
+
+        Both together may take `setup_limit`.
+        """
+        manifest = await asyncio.to_thread(read_manifest, source)
         model = cls(on_setup_log)
-        await model._spawn(source, python or Path(sys.executable), environment)
+        await model._spawn(source, python or Path(sys.executable), manifest.environment)
         try:
-            model._send({"type": "start", "reference": reference})
+            model._limit_setup(setup_limit)
+            model._send({"type": "start", "reference": manifest.reference})
             await model._described.wait()
             if model._setup_error is not None:
                 await model.ready()
@@ -258,7 +221,14 @@ class ModelProcess:
             run.done.set_exception(error)
             self.cancel(run.id)
 
+    def _limit_setup(self, limit: timedelta | None) -> None:
+        if limit is not None:
+            why = f"The model was not set up within {limit.total_seconds():g} seconds (PINION_SETUP_SECONDS)."
+            self._impatience = self._loop.call_later(limit.total_seconds(), self._end_setup, why)
+
     def _end_setup(self, error: str | None) -> None:
+        if self._impatience:
+            self._impatience.cancel()
         if not self._set_up.is_set():
             self._take_log(self._decoder.decode(b"", final=True))
             self._setup_error = error
@@ -326,25 +296,3 @@ def _describe_death(code: int) -> str:
     names = {known.value: f" ({known.name})" for known in signal.Signals}
     guess = ", probably because the machine ran out of memory" if -code == signal.SIGKILL else ""
     return f"The model process was killed by signal {-code}{names.get(-code, '')}{guess}"
-
-
-def _read_manifest(source: Path) -> tuple[str, dict[str, str]]:
-    """What a start needs of cog.yaml: the reference of the predictor, and the environment of the process."""
-    try:
-        content = yaml.safe_load((source / "cog.yaml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SetupFailed("The model has no cog.yaml.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SetupFailed(f"cog.yaml cannot be read: {error}") from error
-    named = [content[key] for key in ("predict", "run") if content.get(key)] if isinstance(content, dict) else []
-    if len(named) != 1 or not isinstance(named[0], str) or not _REFERENCE.fullmatch(named[0]):
-        raise SetupFailed('cog.yaml must name the predictor, once, like `predict: "predict.py:Predictor"`.')
-    return named[0], _environment(content.get("environment") or [])
-
-
-def _environment(added: Any) -> dict[str, str]:
-    if not isinstance(added, list) or not all(isinstance(entry, str) and "=" in entry[1:] for entry in added):
-        raise SetupFailed("`environment` in cog.yaml must be a list of NAME=value.")
-    allowed = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
-    # a Python program that the model starts should print at once, like the model itself
-    return {**allowed, "PYTHONUNBUFFERED": "1", **dict(entry.split("=", 1) for entry in added)}

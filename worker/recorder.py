@@ -16,9 +16,9 @@ from shared.contract import Status, WebhookEvent
 from shared.database import Database
 from shared.lifecycle import Ending, Progress
 from shared.live import Chunk
+from worker.events import Done, Event, Log, Metric, Output
 from worker.ledger import Ledger
 from worker.persistence import persistently
-from worker.process import Done, Event, Log, Metric, Output
 
 _log = structlog.get_logger()
 

@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -14,7 +15,8 @@ import structlog
 
 from shared.storage import version_folder
 from shared.tasks import end
-from worker.process import ModelProcess, SetupFailed
+from worker.events import SetupFailed
+from worker.process import ModelProcess
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying or failing."""
@@ -28,8 +30,9 @@ _log = structlog.get_logger()
 class Resident:
     """One version on this host."""
 
-    def __init__(self, version_id: str, folder: Path) -> None:
+    def __init__(self, version_id: str, folder: Path, setup_limit: timedelta) -> None:
         self.version_id = version_id
+        self._setup_limit = setup_limit
         self._folder = folder
         self._process: ModelProcess | None = None
         self._seats = asyncio.Semaphore(1)
@@ -95,7 +98,7 @@ class Resident:
 
     async def _start(self) -> ModelProcess:
         try:
-            process = await ModelProcess.start(self._folder)
+            process = await ModelProcess.start(self._folder, setup_limit=self._setup_limit)
         except SetupFailed as failure:
             self._failed(failure)
             raise
@@ -132,14 +135,16 @@ class Resident:
 class Residency:
     """All versions on this host."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, setup_limit: timedelta) -> None:
         self._home = home
+        self._setup_limit = setup_limit
         self._residents: dict[str, Resident] = {}
 
     def resident(self, version_id: str) -> Resident:
         """The one resident of a version."""
         if version_id not in self._residents:
-            self._residents[version_id] = Resident(version_id, version_folder(self._home, version_id))
+            folder = version_folder(self._home, version_id)
+            self._residents[version_id] = Resident(version_id, folder, self._setup_limit)
         return self._residents[version_id]
 
     def cancel(self, prediction_id: str) -> None:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import cast
 
 import structlog
@@ -76,7 +77,7 @@ class Queues:
 async def predict(settings: Settings) -> None:
     """Run models until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
-        residency = Residency(settings.home)
+        residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
         stack.push_async_callback(residency.stop)
         feed = await stack.enter_async_context(Feed(bells))
         presence = Presence(settings, database, feed, residency.cancel)

@@ -7,14 +7,14 @@ import asyncio
 import fcntl
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Row, and_, insert, or_, select, tuple_, update
+from sqlalchemy import Row, and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from shared import lifecycle
@@ -33,6 +33,9 @@ _BATCH = 500
 _ATTEMPTS_MAX = 20
 """Workers that a prediction may outlive; a Redis that loses entries counts for nothing."""
 _LEADER_SECONDS = 5.0
+_FORGET_EVERY = timedelta(hours=1)
+_WORKERS_KEPT = timedelta(days=1)
+_MESSAGES_KEPT = timedelta(days=30)
 LOST_AFTER_OUTPUT = (
     "The worker was lost after output had started, so the prediction was not run again. Create it again to retry."
 )
@@ -49,6 +52,7 @@ class Sweep:
     id: str
     _quiet_until: float = 0.0
     _place: tuple[datetime, str] | None = None
+    _remembers_until: float = 0.0
 
     async def run(self) -> None:
         """For ever, a tick a second. After an outage nobody is declared dead until a full lease has passed."""
@@ -75,6 +79,7 @@ class Sweep:
         await self._requeue_predictions()
         await self._requeue_builds()
         await self._ring_for_webhooks()
+        await self._forget_the_past()
 
     async def _notice_dead_neighbours(self) -> None:
         """Workers of this host hold a locked file; one whose lock is free has died, however silently."""
@@ -111,9 +116,10 @@ class Sweep:
             _log.warning("worker silent for a lease", worker_ids=ids)
 
     async def _release_lost(self) -> None:
-        """Predictions of lost workers run again if nobody has seen output of them, and fail otherwise."""
-        query = select(Prediction.__table__).join(Worker, Worker.id == Prediction.worker_id)
-        query = query.where(Prediction.status == Status.PROCESSING, Worker.is_lost.is_(True)).limit(_BATCH)
+        """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""
+        query = select(Prediction.__table__).outerjoin(Worker, Worker.id == Prediction.worker_id)
+        is_lost = or_(Worker.id.is_(None), Worker.is_lost.is_(True))
+        query = query.where(Prediction.status == Status.PROCESSING, is_lost).limit(_BATCH)
         async with self.database.reading() as connection:
             rows = (await connection.execute(query)).all()
         for row in rows:
@@ -187,6 +193,17 @@ class Sweep:
             ids = (await connection.execute(query.distinct().limit(_BATCH))).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
         await self.database.send([DeliverJob(prediction_id, "due") for prediction_id in ids])
+
+    async def _forget_the_past(self) -> None:
+        """Once an hour: workers long gone, and messages long delivered. Those that were given up stay."""
+        if monotonic() < self._remembers_until:
+            return
+        self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
+        was_long_ago = Worker.last_seen < clock(-_WORKERS_KEPT.total_seconds())
+        is_old = WebhookMessage.created_at < clock(-_MESSAGES_KEPT.total_seconds())
+        async with self.database.transaction() as transaction:
+            await transaction.execute(delete(Worker).where(Worker.is_lost.is_(True), was_long_ago))
+            await transaction.execute(delete(WebhookMessage).where(WebhookMessage.state == "delivered", is_old))
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -36,6 +36,7 @@ class Together(Generic[Item, Result]):
     async def _settle(self, batch: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:
             results = await self._handle([item for item, _ in batch])
+            answered = list(zip(batch, results, strict=True))
         except Exception as error:  # whoever asked gets it
             if len(batch) == 1:
                 _, future = batch[0]
@@ -45,6 +46,6 @@ class Together(Generic[Item, Result]):
             for single in batch:
                 await self._settle([single])
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future), result in answered:
             if not future.done():
                 future.set_result(result)

@@ -48,9 +48,7 @@ async def push_version(owner: str, name: str, request: Request, caller: Caller, 
         archive.seek(0)
         limit = wired.settings.max_archive_bytes
         version_id = await asyncio.to_thread(store_version, wired.settings.home, f"{owner}/{name}", archive, limit)
-    async with wired.database.transaction() as transaction:
-        model_id = await catalog.ensure_model(transaction, caller.id, owner, name)
-        row = await catalog.add_version(transaction, model_id, version_id)
+    row = await catalog.add_version(wired.database, caller.id, owner, name, version_id)
     return answer(rendering.version(row), 200 if row.status == VersionStatus.READY else 201)
 
 

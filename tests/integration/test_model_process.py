@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from worker.process import Done, Event, Log, Metric, ModelProcess, Output, SetupFailed
+from worker.events import Done, Event, Log, Metric, Output, SetupFailed
+from worker.process import ModelProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PREDICTORS = ROOT / "tests" / "predictors"
@@ -519,6 +520,18 @@ async def test_a_prediction_longer_than_the_grace_fails_when_the_process_is_stop
     assert await running == Done("failed", error="The model process was stopped.")
 
 
+@pytest.mark.parametrize("where", ["", "def setup(self): time.sleep(600)"])
+async def test_a_model_that_is_not_set_up_in_time_is_stopped_and_says_so(start: Start, tmp_path: Path, where: str):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:Predictor\n")
+    body = f"class Predictor:\n    {where or 'pass'}\n    def predict(self) -> str: return ''\n"
+    begin = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nprint('begun', flush=True)\n"
+    (tmp_path / "predict.py").write_text(begin + ("" if where else "time.sleep(600)\n") + body)
+    with pytest.raises(SetupFailed, match=r"not set up within 1 seconds") as failure:
+        await start(tmp_path, setup_limit=timedelta(seconds=1))
+    assert failure.value.logs == "begun\n"
+    await until(lambda: not is_running(int((tmp_path / "pid").read_text())))
+
+
 async def test_a_start_that_is_given_up_leaves_no_process(tmp_path: Path):
     (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\n")
     (tmp_path / "predict.py").write_text("import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n")
@@ -534,7 +547,8 @@ async def test_a_model_process_dies_with_its_parent(tmp_path: Path):
     """Killed, the parent can tell nobody; the model holds the interpreter and could not listen."""
     program = """
         import asyncio, pathlib, sys
-        from worker.process import Log, ModelProcess
+        from worker.events import Log
+        from worker.process import ModelProcess
 
         async def main():
             process = await ModelProcess.start(pathlib.Path(sys.argv[1]))

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ class Host:
     def __init__(self, settings: Settings, database: Database, feed: Feed) -> None:
         self.settings = settings
         self.database = database
-        self.residency = Residency(settings.home)
+        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
         self.presence = Presence(settings, database, feed, self.residency.cancel)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)

@@ -12,6 +12,7 @@ from sqlalchemy import Row, insert, select
 from structlog.testing import capture_logs
 
 from shared import lifecycle
+from shared.contract import Status
 from shared.database import Database, clock
 from shared.ids import new_id
 from shared.live import CancelRequest, Feed, cancel_channel
@@ -97,11 +98,32 @@ async def test_a_word_that_was_lost_comes_with_the_next_heartbeat(
     rows: Rows, presence: Presence, canceled: Canceled
 ) -> None:
     async with presence.announced():
-        mine, other = await rows.running(presence.id), await rows.running("another")
-        for row in (mine, other):
-            await rows.change(Prediction, Prediction.id == row.id, cancel_requested_at=clock())
-        await until(lambda: canceled)
+        mine, other = await rows.waiting(), await rows.running("another")
+        with presence.carrying(mine.id):
+            await rows.claimed(mine, presence.id)
+            for row in (mine, other):
+                await rows.change(Prediction, Prediction.id == row.id, cancel_requested_at=clock())
+            await until(lambda: canceled)
         assert set(canceled) == {mine.id}
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_back_and_one_a_job_carries_is_not(
+    rows: Rows, presence: Presence
+) -> None:
+    async with presence.announced():
+        carried = await rows.waiting()
+        with presence.carrying(carried.id):
+            await rows.claimed(carried, presence.id)
+            unknown, other = await rows.running(presence.id), await rows.running("another")
+            await until(lambda: _is_disowned(rows, unknown.id))
+            assert not await _is_disowned(rows, carried.id)
+            assert await rows.prediction(other.id) == other
+        await until(lambda: _is_disowned(rows, carried.id))
+
+
+async def _is_disowned(rows: Rows, prediction_id: str) -> bool:
+    row = await rows.prediction(prediction_id)
+    return row.status == Status.PROCESSING and row.worker_id is None
 
 
 async def test_a_worker_taken_for_dead_comes_back_under_a_new_name(
@@ -188,10 +210,12 @@ async def test_a_restart_of_redis_does_not_end_the_heartbeat(
             await until(lambda: _was_seen_lately(rows, presence.id))
             await asyncio.to_thread(valkey.start)
             await until(lambda: _is_followed(redis, presence.id))
-            row = await rows.running(presence.id)
-            async with rows.database.transaction() as transaction:
-                await lifecycle.cancel(transaction, row.id)
-            await until(lambda: row.id in canceled)
+            row = await rows.waiting()
+            with presence.carrying(row.id):
+                await rows.claimed(row, presence.id)
+                async with rows.database.transaction() as transaction:
+                    await lifecycle.cancel(transaction, row.id)
+                await until(lambda: row.id in canceled)
 
 
 async def test_signing_off_without_a_database_ends_all_the_same(

@@ -325,9 +325,16 @@ async def test_many_entries_that_run_elsewhere_do_not_hide_one_that_waits(
         pipe.set(f"{in_progress_key_prefix}{name}:1", 1)
     await pipe.execute()
     jobs.may_end.set()
+    before = await _locks_tried(redis)
     async with working(settings.redis_url, jobs.run):
         await put(redis, "waiting")
         await until(lambda: jobs.ended == ["waiting"])
+    # Nor does it take an attempt at each of them.
+    assert await _locks_tried(redis) - before < len(running)
+
+
+async def _locks_tried(redis: RedisPool) -> int:
+    return int((await redis.info("commandstats"))["cmdstat_set"]["calls"])
 
 
 async def test_leaving_takes_no_more_jobs_and_lets_running_ones_end(

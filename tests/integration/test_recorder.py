@@ -17,9 +17,9 @@ from shared.live import Chunk, Feed, replay
 from shared.queue import RedisPool
 from shared.settings import Settings
 from tests.database_fixtures import Backend, Rows, outage, until
+from worker.events import Done, Log, Metric, Output
 from worker.ledger import Ledger
 from worker.presence import Presence
-from worker.process import Done, Log, Metric, Output
 from worker.recorder import Recorder
 
 HOOK = "http://127.0.0.1:9/hook"

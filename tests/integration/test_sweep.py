@@ -26,6 +26,8 @@ from worker.sweep import LOST_AFTER_OUTPUT, Sweep
 
 COMPLETED = (WebhookEvent.COMPLETED,)
 LONG_AGO = -60.0
+DAY = 86_400.0
+HOOK = "http://127.0.0.1:9/"
 
 
 @pytest.fixture
@@ -173,6 +175,15 @@ async def test_a_prediction_of_a_dead_worker_is_begun_again_if_nobody_saw_output
     fresh = await rows.prediction(row.id)
     assert (fresh.status, fresh.delivery, fresh.attempt, fresh.worker_id) == (Status.STARTING, 2, 1, None)
     assert await is_queued(redis, fresh)
+
+
+async def test_a_claimed_prediction_that_nobody_owns_is_begun_again(rows: Rows, sweep: Sweep) -> None:
+    row = await rows.running(await add_worker(rows))
+    async with rows.database.transaction() as transaction:
+        assert await lifecycle.disown(transaction, row)
+    await sweep.tick()
+    fresh = await rows.prediction(row.id)
+    assert (fresh.status, fresh.delivery) == (Status.STARTING, 2)
 
 
 async def test_one_with_saved_output_fails_keeps_it_and_says_why(rows: Rows, sweep: Sweep) -> None:
@@ -431,3 +442,22 @@ async def test_two_sweeps_that_both_believe_to_lead_do_no_harm(
     repaired = [await rows.prediction(row.id) for row in (*lost, *orphans)]
     assert [(row.status, row.delivery) for row in repaired] == [(Status.STARTING, 2)] * 10
     assert all([await is_queued(redis, row) for row in repaired])
+
+
+async def test_old_workers_and_long_delivered_messages_are_forgotten_and_dead_ones_kept(
+    rows: Rows, sweep: Sweep
+) -> None:
+    gone, lately = await dead_worker(rows), await dead_worker(rows)
+    await rows.change(Worker, Worker.id == gone, last_seen=clock(-2 * DAY))
+    states = {"delivered": 0, "pending": 1, "dead": 1}
+    owing = {state: await rows.ended(webhook=HOOK, webhook_events=COMPLETED) for state in states}
+    for state, row in owing.items():
+        of_row = WebhookMessage.prediction_id == row.id
+        await rows.change(WebhookMessage, of_row, state=state, created_at=clock(-31 * DAY))
+    young = await rows.ended(webhook=HOOK, webhook_events=COMPLETED)
+    await rows.change(WebhookMessage, WebhookMessage.prediction_id == young.id, state="delivered")
+    await sweep.tick()
+    assert {state: len(await rows.messages(row.id)) for state, row in owing.items()} == states
+    assert len(await rows.messages(young.id)) == 1
+    async with rows.database.reading() as connection:
+        assert (await connection.execute(select(Worker.id))).scalars().all() == [lately]

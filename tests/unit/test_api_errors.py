@@ -1,13 +1,18 @@
 """Every failure we name has a place in the tree and a status on the wire."""
 
 import inspect
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import create_engine
+from starlette.testclient import TestClient
 
-from api.errors import STATUS
+from api.errors import STATUS, install
 from shared import errors
-from shared.errors import OutboundError, PinionError, RequestError, SettingsError, Unavailable
+from shared.errors import OutboundError, OutOfSpace, PinionError, RequestError, SettingsError, Unavailable
 
 
 def below(kind: type[PinionError]) -> Iterator[type[PinionError]]:
@@ -28,7 +33,7 @@ def test_what_the_caller_can_change_is_a_status_of_the_four_hundreds(kind: type[
 
 @pytest.mark.parametrize("kind", [Unavailable, *below(Unavailable)])
 def test_what_is_ours_to_repair_can_be_tried_again(kind: type[PinionError]) -> None:
-    assert status(kind) == 503
+    assert status(kind) == (507 if kind is OutOfSpace else 503)
 
 
 @pytest.mark.parametrize("kind", [SettingsError, OutboundError, *below(OutboundError)])
@@ -49,3 +54,27 @@ def test_every_class_stands_in_the_drawing_and_says_what_it_means(kind: type[Pin
 def test_the_drawing_shows_nothing_that_is_not_there() -> None:
     drawn = {line.partition("── ")[2].split()[0] for line in inspect.getdoc(errors).splitlines() if "── " in line}
     assert drawn == {kind.__name__ for kind in below(PinionError)}
+
+
+def fill_a_file() -> None:
+    with open("/dev/full", "w") as file:
+        file.write("no room")
+
+
+def fill_a_database() -> None:
+    with closing(sqlite3.connect(":memory:")) as driver:
+        engine = create_engine("sqlite://", creator=lambda: driver)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 2")
+            connection.exec_driver_sql("CREATE TABLE full (x)")
+            connection.exec_driver_sql("INSERT INTO full VALUES (zeroblob(100000))")
+
+
+@pytest.mark.parametrize("fill", [fill_a_file, fill_a_database])
+def test_a_full_disk_is_told_as_what_it_is(fill: Callable[[], None]) -> None:
+    app = FastAPI()
+    install(app)
+    app.get("/")(fill)
+    answer = TestClient(app, raise_server_exceptions=False).get("/")
+    assert (answer.status_code, answer.headers["content-type"]) == (507, "application/problem+json")
+    assert "no room" in answer.json()["detail"]

@@ -77,6 +77,15 @@ async def test_alone_a_failure_goes_to_its_caller_and_is_not_tried_again(doublin
     assert await doubling.ask(1) == 2
 
 
+async def test_a_handler_that_answers_too_few_leaves_nobody_waiting() -> None:
+    async def answer_nobody(numbers: list[int]) -> list[int]:
+        return []
+
+    ask: Together[int, int] = Together(answer_nobody)
+    answers = await asyncio.gather(ask(1), ask(2), ask(3), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ValueError] * 3
+
+
 async def test_a_caller_that_is_canceled_harms_nobody(doubling: Doubling) -> None:
     [first] = await doubling.asked(1)
     second, third = await doubling.asked(2, 3)

@@ -1,0 +1,35 @@
+"""Models and versions as pushes make them, also when several come at once."""
+
+import asyncio
+
+from sqlalchemy import func, select
+
+from shared import catalog
+from shared.contract import VersionStatus
+from shared.database import Database
+from shared.tables import Model, Version
+from tests.database_fixtures import Rows
+
+
+async def test_first_pushes_of_one_model_at_once_make_one_model_and_one_version(database: Database, rows: Rows) -> None:
+    def push(version_id: str) -> object:
+        return catalog.add_version(database, rows.account_id, rows.username, "new", version_id)
+
+    pushed = await asyncio.gather(*[push(digit * 64) for digit in "aabbaabb"])
+    assert {row.id for row in pushed} == {"a" * 64, "b" * 64}
+    assert {row.status for row in pushed} == {VersionStatus.BUILDING}
+    assert len({row.model_id for row in pushed}) == 1
+    async with database.reading() as connection:
+        models = await connection.scalar(select(func.count()).select_from(Model).where(Model.name == "new"))
+        versions = await connection.scalar(select(func.count()).select_from(Version).where(Version.id.in_(["a" * 64])))
+    assert (models, versions) == (1, 1)
+
+
+async def test_a_version_that_failed_is_tried_again_and_others_are_left_as_they_are(
+    database: Database, rows: Rows
+) -> None:
+    failed = await rows.add_version(status=VersionStatus.FAILED)
+    again = await catalog.add_version(database, rows.account_id, rows.username, "echo", failed)
+    assert (again.status, again.delivery) == (VersionStatus.BUILDING, 2)
+    known = await catalog.add_version(database, rows.account_id, rows.username, "echo", rows.version_id)
+    assert (known.status, known.delivery) == (VersionStatus.READY, 1)

@@ -1,0 +1,47 @@
+"""What a model process has to say: its events, how a prediction ended, and why it could not be started.
+
+Data only; `process` makes them, whoever runs a prediction takes them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One item of an iterator. Here and in Done, {"$file": path} stands for a file of the model process."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    name: str
+    value: Any
+    mode: str  # replace, incr, append; a value of None deletes the metric
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The output is the whole value of a model that is no iterator; predict_time is in seconds."""
+
+    status: Literal["succeeded", "failed", "canceled"]
+    output: Any = None
+    error: str | None = None
+    predict_time: float | None = None
+
+
+Event = Output | Log | Metric
+
+
+class SetupFailed(Exception):
+    """The model could not be started; the message says why, `logs` is what it printed until then."""
+
+    def __init__(self, message: str, logs: str = "") -> None:
+        super().__init__(message)
+        self.message, self.logs = message, logs
