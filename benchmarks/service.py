@@ -218,7 +218,8 @@ def _push() -> None:
 def report(pairs: list[tuple[Figures, Figures]], once: Figures) -> None:
     """Medians over the rounds; the ratio says how many times better ours is."""
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
-    print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}\n")
+    print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}, ", end="")
+    print(f"ten million additions take {_pace():.2f} s\n")
     print("| figure | Pinion | plain arq | ratio |\n|---|---:|---:|---:|")
     for name in pairs[0][0]:
         mine = statistics.median(pair[0][name] for pair in pairs)
@@ -230,6 +231,14 @@ def report(pairs: list[tuple[Figures, Figures]], once: Figures) -> None:
         print(f"| {name} | {mine:.1f} | {theirs:.1f} | {ratio:.1f} |")
     for name, value in once.items():
         print(f"| {name} | {value:.1f} | – | – |")
+
+
+def _pace() -> float:
+    """How fast this machine is today: hosts of one name differ by a factor of two."""
+    begin, total = time.perf_counter(), 0
+    for number in range(10_000_000):
+        total += number
+    return time.perf_counter() - begin
 
 
 def main() -> None:

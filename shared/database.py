@@ -5,7 +5,7 @@ No query and no rule stands here.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -69,12 +69,15 @@ class Database:
         self._engine = open_engine(settings, checkout_seconds)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._address = settings.address
+        # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
+        is_sqlite = settings.database_url.startswith("sqlite")
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if is_sqlite else nullcontext()
         self.redis = redis
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on leaving, then send what was collected; on an exception neither happens."""
-        async with self._engine.begin() as connection:
+        async with self._turn, self._engine.begin() as connection:
             transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
@@ -82,7 +85,7 @@ class Database:
     @asynccontextmanager
     async def single_statement(self) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
-        async with self._autocommit.connect() as connection:
+        async with self._turn, self._autocommit.connect() as connection:
             transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)

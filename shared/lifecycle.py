@@ -110,14 +110,17 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
 
 
 async def claim(transaction: Transaction, wanted: Sequence[tuple[str, int]], worker_id: str) -> dict[str, Row[Any]]:
-    """`starting → processing` for one worker, several (prediction id, delivery) at once.
+    """`starting → processing` for one worker, several (prediction id, delivery) at once; one statement.
 
     What is missing from the answer went to another delivery, or was canceled first.
     """
     rows = (await transaction.execute(_CLAIM, {"wanted": wanted, "by_worker": worker_id})).all()
-    for row in rows:
-        await _tell(transaction, row, WebhookEvent.START)
     return {row.id: row for row in rows}
+
+
+async def tell_start(transaction: Transaction, row: Row[Any]) -> None:
+    """Owe the `start` message of a claimed prediction to a receiver that asked for it."""
+    await _tell(transaction, row, WebhookEvent.START)
 
 
 async def record(transaction: Transaction, progress: Progress, event: WebhookEvent, sequence: int) -> bool:
@@ -204,8 +207,13 @@ async def _complete(transaction: Transaction, row: Row[Any] | None) -> Row[Any] 
     return row
 
 
+def is_wanted(row: Row[Any], event: WebhookEvent) -> bool:
+    """Whether a receiver asked for this event of the prediction."""
+    return bool(row.webhook) and event in row.webhook_events
+
+
 async def _tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, sequence: int = 0) -> None:
-    if not row.webhook or event not in row.webhook_events:
+    if not is_wanted(row, event):
         return
     order = _LAST if event is WebhookEvent.COMPLETED else row.attempt * _PER_ATTEMPT + sequence
     if event is not WebhookEvent.START and _SNAPSHOTS.intersection(row.webhook_events):

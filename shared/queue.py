@@ -48,7 +48,7 @@ def predict_queue(version_id: str) -> str:
 
 
 def bell(queue: str) -> str:
-    """List that wakes one worker waiting for this queue; losing a ring costs one poll."""
+    """List that wakes one worker waiting for this queue and names the job; losing a ring costs one poll."""
     return f"{queue}:bell"
 
 
@@ -59,7 +59,7 @@ def _write(pipe: Pipeline, queue: str, function: str, job_id: str, *arguments: A
     job = serialize_job(function, arguments, {}, None, now, serializer=encode)
     pipe.psetex(job_key_prefix + job_id, EXPIRY, job)
     pipe.zadd(queue, {job_id: now}, nx=True)  # what waits already keeps its place
-    pipe.rpush(bell(queue), 1)
+    pipe.rpush(bell(queue), job_id)
     pipe.ltrim(bell(queue), -_BELL_LIMIT, -1)
     pipe.expire(bell(queue), _BELL_SECONDS)
 

@@ -263,6 +263,7 @@ class Rows:
     async def claimed(self, row: Row[Any], worker_id: str = "worker") -> Row[Any]:
         async with self.database.transaction() as transaction:
             claimed = await lifecycle.claim(transaction, [(row.id, row.delivery)], worker_id)
+            await lifecycle.tell_start(transaction, claimed[row.id])
         return claimed[row.id]
 
     async def redelivered(self, row: Row[Any]) -> Row[Any]:

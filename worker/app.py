@@ -12,11 +12,13 @@ from typing import Any, cast
 import arq
 import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.jobs import deserialize_job_raw
+from arq.typing import WorkerCoroutine
 from arq.worker import func
 from redis.exceptions import RedisError
 
 from shared.ids import new_id
-from shared.queue import EXPIRY, RedisPool, bell, decode, encode
+from shared.queue import RedisPool, bell, decode, encode
 from shared.tasks import end
 from worker.together import Together
 
@@ -28,43 +30,51 @@ POLL_SECONDS = 0.5
 _LEASE_SECONDS = 6
 """After a worker was killed, the queue entries it held are free again this much later."""
 _RENEW_SECONDS = 2
-_JOB_SECONDS = 24 * 3600
-"""A backstop only: what may take how long is not arq's to decide."""
 _READ_LIMIT = 1000
 """Entries stay at the head of the queue while they run; more than run anywhere at once must be visible."""
+_TAKE = f"""
+local queue, lease_seconds, room, limit = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local ids = ARGV[4] and {{unpack(ARGV, 4)}} or redis.call('ZRANGE', queue, 0, limit - 1)
+local taken = {{}}
+for _, id in ipairs(ids) do
+    if #taken >= 2 * room then break end
+    if redis.call('ZSCORE', queue, id)
+            and redis.call('SET', '{in_progress_key_prefix}' .. id, 1, 'NX', 'EX', lease_seconds) then
+        local is_first = redis.call('SET', '{retry_key_prefix}' .. id, 1, 'NX', 'EX', 86400)
+        taken[#taken + 1] = id
+        taken[#taken + 1] = is_first and redis.call('GET', '{job_key_prefix}' .. id) or ''
+    end
+end
+return taken
+"""
+"""Locks jobs nobody runs and hands them out, in one step on the server: pairs of id and content."""
 _log = structlog.get_logger()
 
 
 class BellWorker(arq.Worker):
     """Takes jobs from one queue, at most `seats` at a time, the moment they are put there.
 
-    arq alone looks every half second. Here a bell makes it look at once, and so does a seat that gets free.
+    arq alone looks every half second. Here a bell names the job, and a seat that gets free makes it look at once.
+    Of arq's worker its loop is left: a job costs one round trip to begin and a share of one to end, not four, and
+    nothing runs again by itself, since the reconciler alone decides that.
     """
 
     def __init__(self, redis: RedisPool, bells: RedisPool, queue: str, name: str, job: Job, seats: int) -> None:
-        async def run(ctx: dict[Any, Any], *args: Any, **_: Any) -> None:
-            await job(self, *args)
-
         super().__init__(
-            [func(run, name=name)],
+            [func(cast(WorkerCoroutine, job), name=name)],
             queue_name=queue,
             redis_pool=redis,
             handle_signals=False,
             max_jobs=seats,
-            job_timeout=_JOB_SECONDS,
-            keep_result=0,
             poll_delay=POLL_SECONDS,
             queue_read_limit=_READ_LIMIT,
-            max_tries=1,  # the reconciler alone decides what runs again
             health_check_interval=30,
             health_check_key=f"{queue}:health:{new_id()}",
             job_serializer=encode,
             job_deserializer=decode,
-            expires_extra_ms=int(EXPIRY.total_seconds() * 1000),
-            log_results=False,
         )
-        self.sem = asyncio.BoundedSemaphore(_READ_LIMIT)  # `max_jobs` moves; it alone is the limit
-        self.in_progress_timeout_s = _LEASE_SECONDS
+        self._job = job
+        self._script = redis.register_script(_TAKE)
         self._forgotten = Together(self._forget)
         self._seats = seats
         self._bells = bells
@@ -72,45 +82,52 @@ class BellWorker(arq.Worker):
         self._free = asyncio.Event()
 
     async def _poll_iteration(self) -> None:
-        async with self._turn:  # the bell and the poll must not start the same job twice
-            await super()._poll_iteration()
+        await self._take()
+        await self.heart_beat()
 
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Lock and start as many as there is room for: one round trip a batch, where arq takes four an id."""
-        left = [job_id.decode() for job_id in job_ids if job_id.decode() not in self.tasks]
-        while left and (room := self.max_jobs - self.job_counter) > 0:
-            batch, left = left[:room], left[room:]
-            if await self._start_batch(batch) < len(batch):
-                left = await self._unlocked(left)
+    async def _take(self, *job_ids: str) -> int:
+        """Start jobs, those named or the oldest, as far as there is room; how many it were."""
+        async with self._turn:  # the bell and the poll must not fill the same seat
+            room = self.max_jobs - self.job_counter
+            if room <= 0 or not self.allow_pick_jobs:
+                return 0
+            taken = await self._script(keys=[self.queue_name], args=[_LEASE_SECONDS, room, _READ_LIMIT, *job_ids])
+            for job_id, job in zip(taken[::2], taken[1::2], strict=True):
+                self._start(job_id.decode(), job)
+            return len(taken) // 2
 
-    async def _unlocked(self, job_ids: list[str]) -> list[str]:
-        """Those that nobody runs: to try one after the other would take long where hundreds run elsewhere."""
-        locks = await self.pool.mget([in_progress_key_prefix + job_id for job_id in job_ids]) if job_ids else []
-        return [job_id for job_id, lock in zip(job_ids, locks, strict=True) if lock is None]
+    def _start(self, job_id: str, job: bytes) -> None:
+        if job_id in self.tasks:  # Redis has lost its lock, and has it again now
+            return
+        self.job_counter += 1
+        self.tasks[job_id] = task = self.loop.create_task(self._run(job_id, job))
+        task.add_done_callback(lambda _: self._ended(job_id))
 
-    async def _start_batch(self, job_ids: list[str]) -> int:
-        """How many of them had not been taken by others."""
-        pipe = self.pool.pipeline(transaction=False)
-        for job_id in job_ids:
-            pipe.set(in_progress_key_prefix + job_id, 1, nx=True, ex=_LEASE_SECONDS)
-            pipe.zscore(self.queue_name, job_id)
-        answers = await pipe.execute()
-        answered = zip(job_ids, answers[::2], answers[1::2], strict=True)
-        # Without a score another worker has finished it meanwhile.
-        ours = {job_id: int(score) for job_id, is_locked, score in answered if is_locked and score is not None}
-        for job_id, score in ours.items():
-            self.job_counter += 1
-            await self.sem.acquire()
-            self.tasks[job_id] = self.loop.create_task(self.run_job(job_id, score))
-            self.tasks[job_id].add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
-        return len(ours)
+    async def _run(self, job_id: str, job: bytes) -> None:
+        """One job to its end, whatever that is: the row says what came of it.
 
-    async def finish_job(self, job_id: str, finish: bool, *how: Any) -> None:
-        """Forget jobs that ended, several at a time: the row says what came of them."""
-        if finish:
+        An empty one was begun before by a worker that died, or its content is lost. It is only forgotten, so that
+        the reconciler sees that it is gone and decides.
+        """
+        try:
+            if job:
+                _, arguments, *_ = deserialize_job_raw(job, deserializer=decode)
+                await self._job(self, *arguments)
+        except Exception as error:
+            _log.error("job broke", job_id=job_id, exc_info=error)
+        finally:
+            await self._forget_soon(job_id)
+
+    async def _forget_soon(self, job_id: str) -> None:
+        try:
             await self._forgotten(job_id)
-        else:
-            await super().finish_job(job_id, finish, *how)
+        except (RedisError, OSError) as error:  # its lock runs out, and whoever takes it next forgets it
+            _log.warning("job not forgotten", job_id=job_id, error=str(error))
+
+    def _ended(self, job_id: str) -> None:
+        del self.tasks[job_id]
+        self.job_counter -= 1
+        self._free.set()
 
     async def _forget(self, job_ids: list[str]) -> list[None]:
         prefixes = (in_progress_key_prefix, job_key_prefix, retry_key_prefix)
@@ -119,10 +136,6 @@ class BellWorker(arq.Worker):
         pipe.delete(*(prefix + job_id for prefix in prefixes for job_id in job_ids))
         await pipe.execute()
         return [None] * len(job_ids)
-
-    def _release_sem_dec_counter_on_complete(self) -> None:
-        super()._release_sem_dec_counter_on_complete()
-        self._free.set()
 
     @contextmanager
     def seat_given_up(self) -> Iterator[None]:
@@ -156,7 +169,7 @@ class BellWorker(arq.Worker):
 
     async def abandon(self) -> None:
         """End jobs that still run. Their rows stay as they are: the sweep decides what becomes of them."""
-        for task in self.job_tasks.values():
+        for task in self.tasks.values():
             task.cancel()
         await self.drained()
 
@@ -175,7 +188,9 @@ class BellWorker(arq.Worker):
                 self._free.clear()  # nothing is awaited between the question and this, so no wake-up is lost
                 await self._free.wait()
             else:
-                await cast(Awaitable[Any], self._bells.blpop([bell(self.queue_name)], timeout=2))
+                rung = await cast(Awaitable[Any], self._bells.blpop([bell(self.queue_name)], timeout=2))
+                if rung and await self._take(rung[1].decode()):
+                    continue
             await self._poll_iteration()
 
     async def _renew(self) -> None:

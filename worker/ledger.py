@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from shared import lifecycle
+from shared.contract import WebhookEvent
 from shared.database import Database
 from shared.lifecycle import Ending
 from worker.presence import Presence
@@ -37,8 +38,13 @@ class Ledger:
         return await self._endings(ending)
 
     async def _claim(self, wanted: list[tuple[str, int]]) -> list[Row[Any] | None]:
-        async with self._database.transaction() as transaction:
+        async with self._database.single_statement() as transaction:
             rows = await lifecycle.claim(transaction, wanted, self._presence.id)
+        if told := [row for row in rows.values() if lifecycle.is_wanted(row, WebhookEvent.START)]:
+            # If this fails the caller gets nothing, and the heartbeat gives the claims back.
+            async with self._database.transaction() as transaction:
+                for row in told:
+                    await lifecycle.tell_start(transaction, row)
         # Each row once, and only for the delivery it was claimed by: a stale one may stand in the same batch.
         return [
             rows.pop(prediction_id) if prediction_id in rows and rows[prediction_id].delivery == delivery else None

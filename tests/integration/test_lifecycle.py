@@ -126,6 +126,8 @@ async def test_several_are_claimed_at_once_and_only_those_that_wait(database: Da
     wanted = [(row.id, row.delivery) for row in (*waiting, gone, taken)] + [(waiting[0].id, 7), ("nobody", 1)]
     async with database.transaction() as transaction:
         claimed = await lifecycle.claim(transaction, wanted, "bob")
+        for row in claimed.values():
+            await lifecycle.tell_start(transaction, row)
     assert set(claimed) == {row.id for row in waiting}
     assert {row.worker_id for row in claimed.values()} == {"bob"}
     assert len([job for job in transaction.outbox if isinstance(job, DeliverJob)]) == 3
