@@ -5,7 +5,6 @@ Each command's work stands in the module of its name, loaded only when it is wan
 
 import sys
 import tomllib
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,14 +36,15 @@ def up(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the s
 
 @app.command()
 def push(
-    folder: Annotated[Path, typer.Argument(help="The model's folder, with its cog.yaml.")],
+    source: Annotated[str, typer.Argument(help="The model's folder, with its cog.yaml; or hf:org/model.")],
     model: Annotated[str, typer.Argument(help="Under which name, as owner/name.")],
+    task: Annotated[str | None, typer.Option(help="What a model of the Hub is for, if it does not say.")] = None,
     url: ServerUrl = None,
 ) -> None:
-    """Send a model's folder and have a version of it built."""
+    """Send a model's folder, or a model of the Hugging Face Hub, and have a version of it built."""
     from cli.push import push
 
-    push(folder, model, url)
+    push(source, model, url, task)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from cli import huggingface
 from cli.client import answer, connect
 from cli.failure import Failure
 from cli.packing import pack
@@ -18,10 +19,18 @@ from cli.packing import pack
 _LOOK_SECONDS = 0.2
 
 
-def push(folder: Path, model: str, url: str | None) -> None:
-    """Send the folder, show how its version is built, and print its name."""
-    check_folder(folder)
+def push(source: str, model: str, url: str | None, task: str | None = None) -> None:
+    """Send a folder, or a model of the Hub as one, show how its version is built, and print its name."""
     check_name(model)
+    if source.startswith(huggingface.PREFIX):
+        with huggingface.folder_of(source, task) as folder:
+            _push(folder, model, url)
+    else:
+        _push(Path(source), model, url)
+
+
+def _push(folder: Path, model: str, url: str | None) -> None:
+    check_folder(folder)
     with connect(url) as client:
         version = _follow(client, model, _upload(client, folder, model))
         if version["status"] == "failed":

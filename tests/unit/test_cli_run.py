@@ -181,7 +181,7 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "ready", "logs": "one\ntwo\n"}),
         FOUND,
     ]
-    push(model, "ada/echo", url)
+    push(str(model), "ada/echo", url)
     shown = capsys.readouterr()
     assert shown.err == "one\ntwo\n"
     assert shown.out == f"ada/echo:{VERSION}\nhttp://pinion.example/ada/echo\n"
@@ -196,17 +196,17 @@ def test_a_version_that_cannot_be_built_fails_the_command(script: Script, url: s
     failed = {"id": VERSION, "status": "failed", "logs": "", "error": "no module named torch"}
     script.answers = [("POST", "/v1/models/ada/echo/versions", 201, failed)]
     with pytest.raises(Failure, match="ada/echo could not be built: no module named torch"):
-        push(model, "ada/echo", url)
+        push(str(model), "ada/echo", url)
 
 
 def test_a_folder_without_a_model_is_explained_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"has no cog\.yaml: write one"):
-        push(tmp_path, "ada/echo", "http://127.0.0.1:1")
+        push(str(tmp_path), "ada/echo", "http://127.0.0.1:1")
     with pytest.raises(Failure, match="nowhere is no folder"):
-        push(tmp_path / "nowhere", "ada/echo", "http://127.0.0.1:1")
+        push(str(tmp_path / "nowhere"), "ada/echo", "http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("name", ["echo", "/echo", "ada/", "a/b/c", "ada/echo:1"])
 def test_a_name_of_another_form_is_explained(model: Path, name: str) -> None:
     with pytest.raises(Failure, match="write it as owner/name"):
-        push(model, name, "http://127.0.0.1:1")
+        push(str(model), name, "http://127.0.0.1:1")

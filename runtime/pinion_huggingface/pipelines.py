@@ -1,0 +1,123 @@
+"""Everything a Transformers pipeline answers in one go: labels, entities, missing words, vectors, and the rest.
+
+One prediction at a time; what a pipeline returns is what the prediction returns.
+"""
+
+import json
+from pathlib import Path as LocalPath
+from typing import Any
+
+import torch
+from transformers import AutoModel
+
+from cog import BasePredictor, Input, Path
+from pinion_huggingface.loading import WEIGHTS, load_model, load_pipeline, load_tokenizer
+
+_PARAMETERS = Input(description="Further parameters of the pipeline's call.", default={})
+
+
+class _Pipeline(BasePredictor):
+    task = ""
+    """Its name in Transformers."""
+
+    def setup(self) -> None:  # type: ignore[override]
+        self.pipeline = load_pipeline(self.task)
+
+
+class TextPipeline(_Pipeline):
+    """Any pipeline that takes one text."""
+
+    def predict(
+        self, text: str = Input(description="The text to work on."), parameters: dict[str, Any] = _PARAMETERS
+    ) -> Any:
+        return self.pipeline(text, **parameters)
+
+
+class ImagePipeline(_Pipeline):
+    """Any pipeline that takes one image."""
+
+    def predict(self, image: Path = Input(description="The image."), parameters: dict[str, Any] = _PARAMETERS) -> Any:
+        return self.pipeline(str(image), **parameters)
+
+
+class AudioPipeline(_Pipeline):
+    """Any pipeline that takes one recording."""
+
+    def predict(
+        self, audio: Path = Input(description="The recording."), parameters: dict[str, Any] = _PARAMETERS
+    ) -> Any:
+        return self.pipeline(str(audio), **parameters)
+
+
+class TextClassification(_Pipeline):
+    task = "text-classification"
+
+    def predict(
+        self,
+        text: str = Input(description="The text to put into a class."),
+        top_k: int = Input(description="How many classes to return, the likeliest first.", default=1, ge=1),
+    ) -> list[dict[str, Any]]:
+        classes: list[dict[str, Any]] = self.pipeline(text, top_k=top_k, truncation=True)
+        return classes
+
+
+class ZeroShotClassification(_Pipeline):
+    task = "zero-shot-classification"
+
+    def predict(
+        self,
+        text: str = Input(description="The text to put into a class."),
+        candidate_labels: list[str] = Input(description="The classes to choose from.", min_length=1),
+        multi_label: bool = Input(description="Judge each class by itself.", default=False),
+    ) -> dict[str, Any]:
+        judged: dict[str, Any] = self.pipeline(text, candidate_labels, multi_label=multi_label)
+        return judged
+
+
+class TokenClassification(_Pipeline):
+    task = "token-classification"
+
+    def predict(self, text: str = Input(description="The text to find entities in.")) -> list[dict[str, Any]]:
+        entities: list[dict[str, Any]] = self.pipeline(text, aggregation_strategy="simple")
+        return entities
+
+
+class FillMask(_Pipeline):
+    task = "fill-mask"
+
+    def predict(
+        self,
+        text: str = Input(description="A text with one mask token, as the model's tokenizer writes it."),
+        top_k: int = Input(description="How many words to suggest, the likeliest first.", default=5, ge=1),
+    ) -> list[dict[str, Any]]:
+        mask = self.pipeline.tokenizer.mask_token
+        if text.count(mask) != 1:
+            raise ValueError(f"The text must hold {mask} exactly once.")
+        words: list[dict[str, Any]] = self.pipeline(text, top_k=top_k)
+        return words
+
+
+class Embeddings(BasePredictor):
+    """One vector a text, pooled as the model's authors did (sentence-transformers), else by the mean."""
+
+    def setup(self) -> None:  # type: ignore[override]
+        self.tokenizer = load_tokenizer()
+        self.model = load_model(AutoModel)
+        self.takes_first = _pools_by_first_token(WEIGHTS / "1_Pooling" / "config.json")
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        texts: list[str] = Input(description="The texts to embed.", min_length=1),
+        normalize: bool = Input(description="Scale each vector to length 1.", default=True),
+    ) -> list[list[float]]:
+        inputs = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(self.model.device)
+        hidden = self.model(**inputs).last_hidden_state.float()
+        mask = inputs["attention_mask"].unsqueeze(-1).float()
+        vectors = hidden[:, 0] if self.takes_first else (hidden * mask).sum(1) / mask.sum(1)
+        scaled = torch.nn.functional.normalize(vectors) if normalize else vectors
+        return scaled.cpu().tolist()
+
+
+def _pools_by_first_token(config: LocalPath) -> bool:
+    return config.is_file() and bool(json.loads(config.read_text()).get("pooling_mode_cls_token"))

@@ -1,0 +1,230 @@
+"""A model of the Hub becomes a folder with a fitting predictor, and the predictor answers as Transformers does."""
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT / "runtime"))
+
+from cog.scope import Scope, running  # noqa: E402
+from pinion_huggingface.streaming import until_stop  # noqa: E402
+from pinion_runtime.loading import Model  # noqa: E402
+from pinion_runtime.schema import openapi  # noqa: E402
+
+from cli.failure import Failure  # noqa: E402
+from cli.huggingface import folder_of  # noqa: E402
+from tests.hub import (  # noqa: E402
+    REVISION,
+    TEMPLATE,
+    Hub,
+    byte_tokenizer,
+    model_card,
+    pooling,
+    tiny_bert,
+    tiny_berts,
+    tiny_llama,
+    word_tokenizer,
+)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    hub = Hub(tmp_path / "hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub.folder))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return hub
+
+
+class Loaded:
+    """The predictor of a model of the Hub, set up as in its process; and what it said about its predictions."""
+
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(place)
+        names: dict[str, Any] = {}
+        exec((place / "predict.py").read_text(), names)
+        self.predictor = names["Predictor"]()
+        self.predictor.setup()
+        self.schema = openapi(Model(self.predictor.predict).signature)["components"]["schemas"]
+        self.metrics: dict[str, Any] = {}
+
+    def predict(self, **given: Any) -> Any:
+        parameters = Model(self.predictor.predict).signature.parameters
+        usual = {each.name: each.field.default for each in parameters}
+        token = running.set(Scope(lambda name, value, mode: self.metrics.update({name: value})))
+        try:
+            answer = self.predictor.predict(**{**usual, **given})
+            return list(answer) if isinstance(answer, Iterator) else answer
+        finally:
+            running.reset(token)
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def load(source: str, task: str | None = None) -> Loaded:
+        with folder_of(source, task) as folder:
+            copy = shutil.copytree(folder, tmp_path / "version", dirs_exist_ok=True)
+        return Loaded(copy, monkeypatch)
+
+    return load
+
+
+def greedy(model: Any, tokenizer: Any, prompt: str, count: int) -> str:
+    inputs = tokenizer(prompt, return_tensors="pt")
+    written = model.generate(**inputs, max_new_tokens=count, do_sample=False)[0]
+    start = 0 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+    return str(tokenizer.decode(written[start:], skip_special_tokens=True))
+
+
+def test_a_decoder_only_model_continues_the_prompt_as_generate_does(hub: Hub, load: Any) -> None:
+    tokenizer, model = byte_tokenizer(), tiny_llama()
+    hub.add("ada/llama", model, tokenizer)
+    loaded = load("hf:ada/llama")
+    pieces = loaded.predict(prompt="the quick", max_new_tokens=24, temperature=0.0)
+    assert "".join(pieces) == greedy(model, tokenizer, "the quick", 24)
+    assert loaded.metrics["output_token_count"] <= 24
+    assert loaded.metrics["input_token_count"] == len(tokenizer("the quick")["input_ids"])
+    assert loaded.metrics["tokens_per_second"] > 0
+    assert loaded.schema["Output"]["x-cog-array-display"] == "concatenate"
+
+
+def test_a_seed_makes_sampling_repeatable(hub: Hub, load: Any) -> None:
+    hub.add("ada/llama", tiny_llama(), byte_tokenizer())
+    loaded = load("hf:ada/llama")
+    first, again, other = [loaded.predict(prompt="fox", max_new_tokens=16, temperature=2.0, seed=n) for n in (1, 1, 2)]
+    assert first == again != other
+
+
+def test_a_prompt_that_does_not_fit_is_refused_and_one_that_just_fits_is_continued(hub: Hub, load: Any) -> None:
+    hub.add("ada/llama", tiny_llama(positions=16), byte_tokenizer())
+    loaded = load("hf:ada/llama")
+    with pytest.raises(ValueError, match=r"has \d+ tokens; this model takes 15 at most"):
+        loaded.predict(prompt="quick " * 20)
+    loaded.predict(prompt="the", max_new_tokens=1000)
+    with pytest.raises(ValueError, match="empty"):
+        loaded.predict(prompt="")
+
+
+def test_a_model_with_a_chat_template_is_told_who_speaks(hub: Hub, load: Any) -> None:
+    tokenizer, model = byte_tokenizer(TEMPLATE), tiny_llama()
+    hub.add("ada/chat", model, tokenizer)
+    loaded = load("hf:ada/chat")
+    assert set(loaded.schema["Input"]["properties"]) >= {"prompt", "system_prompt"}
+    pieces = loaded.predict(prompt="fox", system_prompt="be lazy", max_new_tokens=8, temperature=0.0)
+    assert "".join(pieces) == greedy(model, tokenizer, "<system>be lazy<user>fox<assistant>", 8)
+
+
+def test_an_encoder_decoder_streams_the_bundled_models_answer(hub: Hub, load: Any) -> None:
+    hub.add_tiny_t5("ada/t5")
+    pieces = load("hf:ada/t5").predict(prompt="count: from 97 to 99")
+    assert "".join(pieces) == "ninety-seven, ninety-eight, ninety-nine"
+    assert len(pieces) > 1
+
+
+def test_a_stream_that_is_closed_ends_its_work(hub: Hub, load: Any) -> None:
+    hub.add("ada/llama", tiny_llama(positions=100_000), byte_tokenizer())
+    predictor = load("hf:ada/llama").predictor
+    stops: list[str] = []
+    answer = predictor.predict("fox", 30_000, 1.0, 1.0, 0, 1.0, stops, 1)
+    next(answer)
+    answer.close()  # waits for the thread, which would take minutes to its end
+
+
+@pytest.mark.parametrize(
+    ("pieces", "stops", "kept"),
+    [
+        (["one ", "two ", "three"], ["two"], "one "),
+        (["on", "e t", "wo th", "ree"], ["two"], "one "),
+        (["ab", "ab", "c"], ["abc"], "ab"),
+        (["one"], ["e!"], "one"),
+        (["a", "b"], [], "ab"),
+        (["xx", "STOP", "END"], ["END", "STOP"], "xx"),
+    ],
+)
+def test_an_answer_ends_before_the_first_stop_text(pieces: list[str], stops: list[str], kept: str) -> None:
+    assert "".join(until_stop(iter(pieces), stops)) == kept
+
+
+def test_each_kind_of_encoder_answers_in_the_way_of_its_task(hub: Hub, load: Any) -> None:
+    given: dict[str, dict[str, Any]] = {
+        "text-classification": {"text": "the quick fox", "top_k": 2},
+        "token-classification": {"text": "the quick fox"},
+        "fill-mask": {"text": "the [MASK] fox"},
+        "feature-extraction": {"texts": ["the fox", "Ada"]},
+    }
+    answers = {}
+    for task, model in tiny_berts().items():
+        hub.add(f"ada/{task}", model, word_tokenizer(), README__md=model_card(task))
+        answers[task] = load(f"hf:ada/{task}").predict(**given[task])
+    assert {entry["label"] for entry in answers["text-classification"]} == {"sad", "glad"}
+    assert all(entity["entity_group"] == "PER" for entity in answers["token-classification"])
+    assert len(answers["fill-mask"]) == 5
+    vectors = torch.tensor(answers["feature-extraction"])
+    assert vectors.shape == (2, 32)
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_a_text_without_its_mask_is_refused(hub: Hub, load: Any) -> None:
+    hub.add("ada/mask", tiny_berts()["fill-mask"], word_tokenizer())
+    with pytest.raises(ValueError, match=r"must hold \[MASK\] exactly once"):
+        load("hf:ada/mask").predict(text="no mask")
+
+
+def test_sentence_vectors_are_pooled_as_their_authors_did(hub: Hub, load: Any) -> None:
+    model, tokenizer = tiny_bert(), word_tokenizer()
+    snapshot = hub.add("ada/sentences", model, tokenizer, modules__json="[]")
+    (snapshot / "1_Pooling").mkdir()
+    (snapshot / "1_Pooling" / "config.json").write_text(pooling(by_first_token=True))
+    [vector] = load("hf:ada/sentences").predict(texts=["the fox"], normalize=False)
+    first = model(**tokenizer("the fox", return_tensors="pt")).last_hidden_state[0, 0]
+    assert torch.allclose(torch.tensor(vector), first, atol=1e-5)
+
+
+def test_the_revision_is_pinned_in_the_folder(hub: Hub) -> None:
+    hub.add_tiny_t5("ada/t5")
+    with folder_of(f"hf:ada/t5@{REVISION}") as folder:
+        assert REVISION in (folder / "source.json").read_text()
+        assert yaml.safe_load((folder / "cog.yaml").read_text()) == {"predict": "predict.py:Predictor"}
+        assert (folder / "weights" / "model.safetensors").is_file()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"model__safetensors": ""}, "has no config.json"),
+        ({"config__json": "{}", "model__safetensors": ""}, "has no config.json"),
+        ({"config__json": '{"a": 1}', "pytorch_model__bin": "x"}, "no weights as safetensors"),
+        ({"config__json": '{"auto_map": {"A": "b.C"}}', "model__safetensors": ""}, "code of its own"),
+        ({"config__json": '{"architectures": ["Strange"]}', "model__safetensors": ""}, "--task"),
+        ({"config__json": '{"a": 1}', "model__safetensors": "", "README__md": model_card("robotics")}, "robotics"),
+    ],
+)
+def test_what_cannot_be_served_safely_is_refused_with_a_sentence(hub: Hub, files: dict[str, str], says: str) -> None:
+    hub.add("ada/odd", **files)
+    with pytest.raises(Failure, match=says), folder_of("hf:ada/odd"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("hf:nobody", "names no model of the Hub"), ("hf:ada/missing", "not in the local cache"), ("hf:a/../b", "names")],
+)
+def test_a_name_that_leads_nowhere_is_told(hub: Hub, source: str, says: str) -> None:
+    with pytest.raises(Failure, match=says), folder_of(source):
+        pass
+
+
+def test_every_task_has_a_predictor_that_exists() -> None:
+    from cli.huggingface import _PREDICTORS
+
+    for place in _PREDICTORS.values():
+        module, _, name = place.partition(".")
+        assert callable(getattr(importlib.import_module(f"pinion_huggingface.{module}"), name).predict)
