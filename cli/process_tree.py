@@ -152,7 +152,7 @@ class ProcessTree:
 
     def _forget(self, service: Service, child: Process) -> None:
         """The leader is gone; what it left in its group has no purpose any more."""
-        _kill_group(child.pid)
+        watchdog.kill(child.pid)
         self._running.pop(service.name, None)
         self._guard.note_end(child.pid)
 
@@ -238,8 +238,3 @@ def _bind_to_us() -> Callable[[], None] | None:
             os._exit(1)
 
     return bind
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

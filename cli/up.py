@@ -20,6 +20,7 @@ from cli.failure import Failure
 from cli.process_tree import ProcessTree, Service
 
 _READY_SECONDS = 120.0
+_REDIS_SECONDS = 5.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -130,12 +131,20 @@ async def _start_redis(plan: Plan, tree: ProcessTree) -> None:
 
 
 async def _require_redis(url: str) -> None:
-    server = urlsplit(url)
-    if server.hostname and not await probe.is_reachable(server.hostname, server.port or 6379):
+    """Ask it as the services will; without it everything would wait, and nothing would say so."""
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    try:
+        async with asyncio.timeout(_REDIS_SECONDS), Redis.from_url(url) as redis:
+            await redis.ping()
+    except (RedisError, OSError, ValueError) as error:
+        server = urlsplit(url)  # shown without what may be a password
+        place = f"{server.hostname}:{server.port or 6379}" if server.hostname else server.path
         raise Failure(
-            f"Nothing answers at REDIS_URL ({server.hostname}:{server.port or 6379}): "
-            "start that server, or unset REDIS_URL to use the embedded one."
-        )
+            f"REDIS_URL ({place}) does not answer as Redis does ({str(error) or 'no answer'}): "
+            "start that server, correct the setting, or unset it to use the embedded one."
+        ) from error
 
 
 async def _prepare_database(plan: Plan, tree: ProcessTree) -> None:

@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from glob import glob
 
 # Longer than a worker drains its running predictions, short enough to be gone within ten seconds.
 _GRACE_SECONDS = 8.0
@@ -32,9 +33,26 @@ def end(groups: Iterable[int]) -> None:
     deadline = time.monotonic() + _GRACE_SECONDS
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
-        left = [pid for pid in left if _signal_group(pid, 0)]
+        left = [pid for pid in left if _signal_group(pid, 0) or any(_groups_of_session(pid))]
     for pid in left:
-        _signal_group(pid, signal.SIGKILL)
+        kill(pid)
+
+
+def kill(leader: int) -> None:
+    """Kill the leader's group and, where the system tells, every other group of its session: those of models."""
+    for group in {leader, *_groups_of_session(leader)}:
+        _signal_group(group, signal.SIGKILL)
+
+
+def _groups_of_session(leader: int) -> Iterator[int]:
+    for place in glob("/proc/[0-9]*/stat"):
+        try:
+            with open(place) as file:
+                group, session = file.read().rpartition(")")[2].split()[2:4]
+        except OSError:  # it has just ended
+            continue
+        if int(session) == leader:
+            yield int(group)
 
 
 def _signal_leader(pid: int) -> bool:

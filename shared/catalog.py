@@ -101,6 +101,8 @@ async def _ensure_model(transaction: Transaction, account_id: str, owner: str, n
 async def _ensure_version(transaction: Transaction, model_id: str, version_id: str) -> Row[Any]:
     query = select(Version.__table__).where(Version.id == version_id)
     known = (await transaction.execute(query)).one_or_none()
+    if known and known.status == VersionStatus.READY:
+        await _make_newest(transaction, known)
     if known and known.status != VersionStatus.FAILED:
         return known
     fresh = {"status": VersionStatus.BUILDING, "logs": "", "error": None, "queued_at": clock()}
@@ -117,12 +119,21 @@ async def _ensure_version(transaction: Transaction, model_id: str, version_id: s
 async def publish(
     transaction: Transaction, version_id: str, openapi_schema: dict[str, Any], is_iterator: bool, logs: str
 ) -> None:
-    """`building → ready`: from now on the version can be run, and is its model's newest."""
+    """`building → ready`: from now on the version can be run, and is its model's newest unless a later push is."""
     ready = {"status": VersionStatus.READY, "openapi_schema": openapi_schema, "is_iterator": is_iterator, "logs": logs}
     building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
-    changed = await transaction.execute(update(Version).where(building).values(**ready).returning(Version.model_id))
-    if model_id := changed.scalar_one_or_none():
-        await transaction.execute(update(Model).where(Model.id == model_id).values(latest_version_id=version_id))
+    changed = await transaction.execute(update(Version).where(building).values(**ready).returning(Version.__table__))
+    if row := changed.one_or_none():
+        of_model = and_(Version.model_id == row.model_id, Version.status == VersionStatus.READY)
+        later = select(Version.id).where(of_model, Version.queued_at > row.queued_at).limit(1)
+        if (await transaction.execute(later)).one_or_none() is None:
+            await _make_newest(transaction, row)
+
+
+async def _make_newest(transaction: Transaction, row: Row[Any]) -> None:
+    """The version that was pushed last is the one its model's name stands for, also if it was pushed before."""
+    await transaction.execute(update(Version).where(Version.id == row.id).values(queued_at=clock()))
+    await transaction.execute(update(Model).where(Model.id == row.model_id).values(latest_version_id=row.id))
 
 
 async def reject(transaction: Transaction, version_id: str, error: str, logs: str) -> None:

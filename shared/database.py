@@ -5,7 +5,7 @@ No query and no rule stands here.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import BindParameter, CursorResult, Executable, Function, event, literal
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -70,14 +71,14 @@ class Database:
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._address = settings.address
         # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
-        is_sqlite = settings.database_url.startswith("sqlite")
-        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if is_sqlite else nullcontext()
+        self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
+        self._checkout_seconds = checkout_seconds
         self.redis = redis
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on leaving, then send what was collected; on an exception neither happens."""
-        async with self._turn, self._engine.begin() as connection:
+        async with self._writing(), self._engine.begin() as connection:
             transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
@@ -85,7 +86,7 @@ class Database:
     @asynccontextmanager
     async def single_statement(self) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
-        async with self._turn, self._autocommit.connect() as connection:
+        async with self._writing(), self._autocommit.connect() as connection:
             transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
@@ -95,6 +96,21 @@ class Database:
         """A connection for SELECTs, which need no transaction around them."""
         async with self._autocommit.connect() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        if self._turn is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._checkout_seconds):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise PoolTimeoutError("another write took too long") from error
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def send(self, outbox: list[Sendable]) -> None:
         """Everything in one round trip; a failure costs time, never a prediction."""

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
-from shared.tasks import end
+from shared.tasks import end, start
 
 KEEP_SECONDS = 3600
 """How long a stream can be replayed from Redis; afterwards it comes from the row."""
@@ -95,7 +95,7 @@ class Feed:
         self._is_behind = True  # somebody may follow a channel we are not subscribed to
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._read())
+        self._task = start(self._read())
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -5,8 +5,22 @@ Inputs, outputs, tokens and secrets are never handed to it.
 
 import logging
 import sys
+from contextlib import suppress
 
 import structlog
+
+
+class Unfailing:
+    """Standard error for log lines: one that cannot be written, as on a full disk, is lost and harms nobody."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(service: str) -> None:
@@ -23,6 +37,6 @@ def configure(service: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(Unfailing()),  # type: ignore[arg-type]  # all it needs of a file,
     )
     structlog.contextvars.bind_contextvars(service=service)

@@ -173,6 +173,7 @@ class WebhookMessage(Table):
     __table_args__ = (
         Index(None, "prediction_id", "sequence"),
         _partial("ix_webhook_messages_due", "next_attempt_at", where="state IN ('pending', 'delivering')"),
+        _partial("ix_webhook_messages_delivered", "created_at", where="state = 'delivered'"),
     )
 
     id: Mapped[str] = mapped_column(String(30), primary_key=True)

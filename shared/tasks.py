@@ -1,12 +1,30 @@
-"""Ending side tasks for certain.
+"""Side tasks: started so that their failure is noticed, and ended for certain.
 
-Nothing is started here.
+What they do is not known here.
 """
 
 import asyncio
+import signal
+from collections.abc import Coroutine
 from typing import Any
 
+import structlog
+
 _AGAIN_SECONDS = 0.1
+_log = structlog.get_logger()
+
+
+def start(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """A task the process cannot do without: if it fails, the process is told to stop, and is started again."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_stop_if_failed)
+    return task
+
+
+def _stop_if_failed(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.critical("side task failed, stopping", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from shared.ids import new_id
 from shared.queue import RedisPool, bell, decode, encode
-from shared.tasks import end
+from shared.tasks import end, start
 from worker.together import Together
 
 Job = Callable[..., Awaitable[None]]
@@ -156,7 +156,7 @@ class BellWorker(arq.Worker):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take jobs while inside; on leaving take no more. Jobs that run go on: see `drained`."""
-        tasks = [asyncio.create_task(self._forever(part)) for part in (self.async_run, self._listen, self._renew)]
+        tasks = [start(self._forever(part)) for part in (self.async_run, self._listen, self._renew)]
         try:
             yield
         finally:
@@ -164,8 +164,11 @@ class BellWorker(arq.Worker):
             await end(*tasks, *([self.main_task] if self.main_task else []))
 
     async def drained(self) -> None:
-        """Returns when the last running job has ended."""
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        """Returns when the last running job has ended, and those that were being taken."""
+        async with self._turn:
+            self.allow_pick_jobs = False
+        while self.tasks:
+            await asyncio.wait(self.tasks.values())
 
     async def abandon(self) -> None:
         """End jobs that still run. Their rows stay as they are: the sweep decides what becomes of them."""

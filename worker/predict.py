@@ -60,8 +60,7 @@ class Predictor:
                 await recorder.finish(done)
         except Exception as error:  # a row left `processing` under a living worker would never end
             _log.error("prediction broke", prediction_id=row.id, exc_info=error)
-            recorder.close()
-            await self._give_up(row)
+            await self._give_up(row, recorder.close())
 
     async def _run(self, row: Row[Any], recorder: Recorder) -> Done:
         try:
@@ -72,9 +71,8 @@ class Predictor:
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))
 
-    async def _give_up(self, row: Row[Any]) -> None:
+    async def _give_up(self, row: Row[Any], progress: Progress) -> None:
         error = "Pinion could not save what the model gave. The worker's log says why."
-        progress = Progress(row.id, row.attempt, None, "", {})
         ending = Ending(Status.FAILED, error, progress, has_webhook=bool(row.webhook))
         await persistently(lambda: self.ledger.finish(ending))
 

@@ -24,7 +24,7 @@ from shared.ids import new_id
 from shared.live import Feed, cancel_channel
 from shared.settings import Settings
 from shared.tables import Prediction, Worker
-from shared.tasks import end
+from shared.tasks import end, start
 
 HOST = socket.gethostname()
 _CLAIMED = (
@@ -52,12 +52,20 @@ def _lock(path: Path) -> int:
 class Presence:
     """A worker's session. `id` changes when it was taken for dead and came back: its old claims are void."""
 
-    def __init__(self, settings: Settings, database: Database, feed: Feed, cancel: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        feed: Feed,
+        cancel: Callable[[str], None],
+        interrupt: Callable[[str], None],
+    ) -> None:
         self.id = ""
         self._settings = settings
         self._database = database
         self._feed = feed
         self._cancel = cancel
+        self._interrupt = interrupt
         self._lock = -1
         self._carried: Counter[str] = Counter()
 
@@ -74,7 +82,7 @@ class Presence:
     async def announced(self) -> AsyncIterator[None]:
         """Be known as alive while inside; on leaving be known as gone."""
         await self._register()
-        beating = asyncio.create_task(self._beat())
+        beating = start(self._beat())
         try:
             yield
         finally:
@@ -143,5 +151,7 @@ class Presence:
             if not is_known:
                 _log.warning("taken for dead, registering anew", worker_id=self.id)
                 await self._register()
+                for prediction_id in list(self._carried):
+                    self._interrupt(prediction_id)  # others may run it by now
         except (SQLAlchemyError, OSError) as error:
             _log.warning("heartbeat failed", error=type(error).__name__)

@@ -137,7 +137,6 @@ class ModelProcess:
                 pass_fds=(control[0], frames[1]),
                 cwd=source,
                 env=environment,
-                start_new_session=True,  # a group of its own, so that its children can be ended with it
             )
         except OSError as error:
             self._close()
@@ -259,6 +258,9 @@ class ModelProcess:
         self._why_ended = self._why_ended or why
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:  # it may not yet have made its group
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def _bury(self) -> None:
         """Waits for the end of the process and tells everyone who waits for it."""

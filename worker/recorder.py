@@ -74,9 +74,10 @@ class Recorder:
         if not await persistently(lambda: self._ledger.finish(ending)):
             _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
 
-    def close(self) -> None:
-        """Save no more."""
+    def close(self) -> Progress:
+        """Save no more; what there is until now."""
         self._ended.set()
+        return self._progress(self._items or None)
 
     def _progress(self, output: Any) -> Progress:
         return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self._metrics)
@@ -119,7 +120,7 @@ class Recorder:
         except (SQLAlchemyError, OSError) as error:  # the next save, or the end, holds everything
             _log.warning("progress not saved", prediction_id=self._row.id, error=type(error).__name__)
             return
-        if not is_mine:
+        if not is_mine and not self._ended.is_set():  # afterwards it may be the next attempt that runs
             self._on_lost()
 
 

@@ -148,9 +148,14 @@ class Residency:
         return self._residents[version_id]
 
     def cancel(self, prediction_id: str) -> None:
-        """Interrupt a prediction wherever it runs."""
+        """Interrupt a prediction wherever it runs, and keep it from starting."""
         for resident in self._residents.values():
             resident.cancel(prediction_id)
+
+    def interrupt(self, prediction_id: str) -> None:
+        """Stop an attempt that no longer counts, wherever it runs."""
+        for resident in self._residents.values():
+            resident.interrupt(prediction_id)
 
     async def stop(self) -> None:
         """End every process."""

@@ -80,7 +80,7 @@ async def predict(settings: Settings) -> None:
         residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
         stack.push_async_callback(residency.stop)
         feed = await stack.enter_async_context(Feed(bells))
-        presence = Presence(settings, database, feed, residency.cancel)
+        presence = Presence(settings, database, feed, residency.cancel, residency.interrupt)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
         queues = Queues(database, settings, stack, bells)

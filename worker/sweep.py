@@ -195,15 +195,19 @@ class Sweep:
         await self.database.send([DeliverJob(prediction_id, "due") for prediction_id in ids])
 
     async def _forget_the_past(self) -> None:
-        """Once an hour: workers long gone, and messages long delivered. Those that were given up stay."""
+        """Now and then, a batch at a time: workers long gone, and messages long delivered. Given-up ones stay."""
         if monotonic() < self._remembers_until:
             return
-        self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
         was_long_ago = Worker.last_seen < clock(-_WORKERS_KEPT.total_seconds())
         is_old = WebhookMessage.created_at < clock(-_MESSAGES_KEPT.total_seconds())
+        old = select(WebhookMessage.id).where(WebhookMessage.state == "delivered", is_old).limit(_BATCH)
+        async with self.database.reading() as connection:
+            ids = (await connection.execute(old)).scalars().all()
         async with self.database.transaction() as transaction:
             await transaction.execute(delete(Worker).where(Worker.is_lost.is_(True), was_long_ago))
-            await transaction.execute(delete(WebhookMessage).where(WebhookMessage.state == "delivered", is_old))
+            await transaction.execute(delete(WebhookMessage).where(WebhookMessage.id.in_(ids)))
+        if len(ids) < _BATCH:
+            self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
 
 
 def _is_unlocked(path: Path) -> bool:

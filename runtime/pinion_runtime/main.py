@@ -23,6 +23,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
+    with contextlib.suppress(PermissionError):  # whoever leads a session leads a group as well
+        os.setpgid(
+            0, 0
+        )  # to be ended with all that the model starts; in the session of our parent, to be ended with it
     control_descriptor, frames_descriptor = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(control_descriptor, False)
     os.set_inheritable(frames_descriptor, False)

@@ -72,6 +72,26 @@ def test_a_killed_model_process_fails_its_prediction_with_the_reason_and_the_nex
     assert api.create(model, wait=True, seconds=0)["output"] == "awake"
 
 
+def test_a_killed_model_process_costs_the_prediction_it_ran_and_none_that_waited(
+    instance: Instance, api: Api, receiver: Receiver
+):
+    ids = create_many(instance, api, receiver)
+    began = time.monotonic()
+    instance.model_process(instance.model("sleeps_in_c")).kill()
+    receiver.wait_for(lambda came: {delivery.json["id"] for delivery in came} >= set(ids), ENDED_SECONDS)
+    assert time.monotonic() - began < ENDED_SECONDS
+    assert statuses(api, ids) == ["failed"] + ["succeeded"] * WAITING
+    for prediction_id in ids:
+        assert len({delivery.headers["webhook-id"] for delivery in receiver.completed(prediction_id)}) == 1
+
+
+def test_a_killed_worker_takes_along_what_its_models_had_started(instance: Instance, api: Api):
+    child = psutil.Process(api.create(instance.model("leaves_children"), wait=True)["output"])
+    [worker] = instance.processes("predict")
+    worker.kill()
+    until(lambda: not child.is_running(), GONE_SECONDS)
+
+
 def test_a_killed_worker_costs_no_prediction(instance: Instance, api: Api, receiver: Receiver):
     ids = create_many(instance, api, receiver)
     [worker] = instance.processes("predict")

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio.client import Pipeline
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.database import Database, Transaction, clock
 from shared.ids import new_id
@@ -234,3 +235,17 @@ async def test_a_failed_statement_is_an_error_of_the_database_and_frees_its_conn
     async with narrow.reading() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
     await narrow.close()
+
+
+async def test_a_write_waits_for_another_no_longer_than_for_a_connection(servers: Backend, settings: Settings) -> None:
+    if servers.name != "embedded":
+        pytest.skip("Postgres has many writers")
+    async with redis_at(settings.redis_url) as redis:
+        database = Database(settings, redis, checkout_seconds=0.05)
+        async with database.transaction():
+            with pytest.raises(PoolTimeoutError, match="another write"):
+                async with database.single_statement():
+                    pass
+        async with database.transaction() as transaction:
+            assert (await transaction.execute(text("SELECT 1"))).scalar() == 1
+        await database.close()

@@ -30,7 +30,7 @@ class Host:
         self.settings = settings
         self.database = database
         self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
-        self.presence = Presence(settings, database, feed, self.residency.cancel)
+        self.presence = Presence(settings, database, feed, self.residency.cancel, self.residency.interrupt)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)
         self.queue: BellWorker | None = None

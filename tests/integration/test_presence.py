@@ -24,7 +24,11 @@ from worker.presence import HOST, Presence, lock_file
 
 
 class Canceled(list[str]):
-    """What a worker was told to cancel."""
+    """What a worker was told to cancel, and what to interrupt because it no longer counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.interrupted: list[str] = []
 
 
 @pytest.fixture
@@ -35,13 +39,19 @@ def canceled() -> Canceled:
 @pytest.fixture
 def presence(settings: Settings, database: Database, feed: Feed, canceled: Canceled) -> Presence:
     quick = settings.model_copy(update={"heartbeat_seconds": 0.01})
-    return Presence(quick, database, feed, canceled.append)
+    return Presence(quick, database, feed, canceled.append, canceled.interrupted.append)
 
 
 @pytest.fixture
 def silent_presence(settings: Settings, database: Database, feed: Feed, canceled: Canceled) -> Presence:
     """One whose next heartbeat never comes."""
-    return Presence(settings.model_copy(update={"heartbeat_seconds": 3600.0}), database, feed, canceled.append)
+    return Presence(
+        settings.model_copy(update={"heartbeat_seconds": 3600.0}),
+        database,
+        feed,
+        canceled.append,
+        canceled.interrupted.append,
+    )
 
 
 async def worker_row(rows: Rows, worker_id: str) -> Row[Any]:
@@ -142,6 +152,17 @@ async def test_a_worker_taken_for_dead_comes_back_under_a_new_name(
         await until(lambda: canceled == ["p1"])
 
 
+async def test_what_a_worker_taken_for_dead_still_runs_is_interrupted(
+    rows: Rows, presence: Presence, canceled: Canceled
+) -> None:
+    async with presence.announced():
+        old = presence.id
+        with presence.carrying("p1"):
+            await rows.change(Worker, Worker.id == old, is_lost=True)
+            await until(lambda: canceled.interrupted)
+        assert (set(canceled.interrupted), canceled) == ({"p1"}, [])
+
+
 async def test_nothing_of_a_former_name_is_left_in_the_folder(
     settings: Settings, rows: Rows, presence: Presence
 ) -> None:
@@ -177,7 +198,9 @@ def _failed_heartbeats(logs: Sequence[Any]) -> bool:
 async def test_a_new_name_is_not_used_before_the_database_knows_it(
     settings: Settings, database: Database, feed: Feed, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    presence = Presence(settings.model_copy(update={"heartbeat_seconds": 0.4}), database, feed, lambda _: None)
+    presence = Presence(
+        settings.model_copy(update={"heartbeat_seconds": 0.4}), database, feed, lambda _: None, lambda _: None
+    )
     async with presence.announced():
         old, taken = presence.id, new_id()
         another = {"id": taken, "host": "elsewhere", "is_lost": True, "last_seen": clock(), "created_at": clock()}
@@ -202,7 +225,7 @@ async def test_a_restart_of_redis_does_not_end_the_heartbeat(
         redis_at(valkey.url, is_listening=True) as listening,
         Feed(listening) as feed,
     ):
-        presence = Presence(quick, rows.database, feed, canceled.append)
+        presence = Presence(quick, rows.database, feed, canceled.append, canceled.interrupted.append)
         async with presence.announced():
             await until(lambda: _is_followed(redis, presence.id))
             valkey.kill()

@@ -3,6 +3,7 @@
 Nothing is started.
 """
 
+import asyncio
 import shlex
 import socket
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from cli import home
 from cli.address import Address
 from cli.failure import Failure
-from cli.up import greeting, make_plan, up
+from cli.up import _require_redis, greeting, make_plan, up
 
 HERE = Address("127.0.0.1", 8000)
 
@@ -64,3 +65,17 @@ def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path, monkeypatch
         with pytest.raises(Failure, match="is taken"):
             up(is_verbose=False)
     assert not (tmp_path / "token").exists()
+
+
+async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+    writer.close()
+
+
+async def test_a_redis_that_is_none_is_told_in_a_sentence_without_its_password() -> None:
+    async with await asyncio.start_server(_hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for url in (f"redis://:secret@127.0.0.1:{port}", "redis://:secret@127.0.0.1:1", "unix:///nowhere.sock", "what"):
+            with pytest.raises(Failure, match=r"REDIS_URL .* does not answer as Redis does .*: start that") as failure:
+                await _require_redis(url)
+            assert "secret" not in str(failure.value)

@@ -101,9 +101,9 @@ def test_nesting_beyond_the_interpreters_own_limit_is_refused_too(depth: int) ->
     ids=["eight million zeros", "a million keys", "many small lists", "one too many"],
 )
 def test_too_many_values_are_refused_before_they_cost_much(raw: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()  # of our own work: what else the machine does is not measured
     assert refusal(raw) == "body has too many values (limit 100,000)"
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_long_text_full_of_commas_and_brackets_is_one_value() -> None:
