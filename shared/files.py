@@ -7,12 +7,13 @@ import asyncio
 import base64
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, Row, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 
 from shared.database import Database, clock
 from shared.file_store import Incoming, content_path, remove_content
@@ -21,6 +22,7 @@ from shared.tables import File
 
 _OUR_PATH = re.compile(r"(?:/v1){0,2}/(?:files|outputs)/([a-z2-7]{26})(?:/[^/]*)?/?")
 _BATCH = 500
+_URL_LENGTH_MAX = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,24 @@ async def _remove(database: Database, home: Path, condition: ColumnElement[bool]
     async with database.single_statement() as transaction:
         await transaction.execute(delete(File).where(File.id.in_(ids)))
     return len(ids)
+
+
+async def prolong(database: Database, account_id: str, file_ids: Sequence[str], seconds: float) -> None:
+    """Keep uploads at least this much longer: a prediction that may have to wait refers to them."""
+    until = clock(seconds)
+    is_meant = and_(File.id.in_(file_ids), File.account_id == account_id, File.expires_at.between(clock(), until))
+    async with database.single_statement() as transaction:
+        await transaction.execute(update(File).where(is_meant).values(expires_at=until))
+
+
+def ids_in(value: Any) -> list[str]:
+    """Of the files of ours whose addresses stand in an input; some may be none of ours."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return [file_id for each in inner for file_id in ids_in(each)]
+    is_address = isinstance(value, str) and len(value) < _URL_LENGTH_MAX and value[:4].lower() == "http"
+    file_id = id_in_url(value) if is_address else None
+    return [file_id] if file_id else []
 
 
 def content_of(home: Path, row: Row[Any]) -> Path | None:

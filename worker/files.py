@@ -22,8 +22,17 @@ from worker.inputs import InputFiles, file_inputs, replaced
 from worker.outputs import Boundaries, OutputFiles
 
 
-def folders(home: Path) -> Path:
-    """Where predictions have their folders, each named by the prediction's id and the attempt's number."""
+def folder_of(home: Path, prediction_id: str, attempt: int) -> Path:
+    """Where an attempt at a prediction has its files."""
+    return _folders(home) / f"{prediction_id}-{attempt}"
+
+
+def existing_folders(home: Path) -> dict[str, Path]:
+    """Those that there are, by the prediction's id; blocks."""
+    return {folder.name.partition("-")[0]: folder for folder in _folders(home).glob("*-*")}
+
+
+def _folders(home: Path) -> Path:
     return home / "run" / "predictions"
 
 
@@ -62,6 +71,7 @@ class PredictionFiles:
         await self.outputs.close()
         if self.has_folder:
             await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+            self.has_folder = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,7 @@ class Files:
     ) -> AsyncIterator[PredictionFiles]:
         """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
         home = self.settings.home
-        folder = folders(home) / f"{row.id}-{row.attempt}"
+        folder = folder_of(home, row.id, row.attempt)
         boundaries = Boundaries(home, (version_folder(home, row.version_id), folder))
         outputs = OutputFiles(self.settings, self.database, row, boundaries, take, stop)
         files = PredictionFiles(row, folder, InputFiles(self.settings, self.database, self.client), outputs)

@@ -100,7 +100,7 @@ class InputFiles:
             content, name = ours
             return await asyncio.to_thread(shutil.copyfile, content, folder / name)
         path = folder / name_of_url(url)
-        with path.open("xb") as sink:
+        with await asyncio.to_thread(path.open, "xb") as sink:
             await self._download(url, sink)
         return path
 
@@ -109,7 +109,7 @@ class InputFiles:
         file_id = files.id_in_url(url)
         row = await files.find(self.database, file_id) if file_id else None
         if row and (row.prediction_id or row.account_id == account_id):
-            if content := files.content_of(self.settings.home, row):
+            if content := await asyncio.to_thread(files.content_of, self.settings.home, row):
                 return content, file_name(row.name)
         elif not (file_id and url.startswith(f"{self.settings.address}/")):
             return None  # somebody else's address that only looks like one of ours

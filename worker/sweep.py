@@ -26,7 +26,7 @@ from shared.live import stream_key
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
-from worker.files import folders
+from worker.files import existing_folders
 from worker.presence import HOST, lock_file
 
 TICK_SECONDS = 1.0
@@ -213,7 +213,7 @@ class Sweep:
         """Those that have expired, and what processes that died have left lying."""
         await files.remove_expired(self.database, self.settings.home)
         await asyncio.to_thread(remove_stale, self.settings.home)
-        left = {folder.name.partition("-")[0]: folder for folder in folders(self.settings.home).glob("*-*")}
+        left = await asyncio.to_thread(existing_folders, self.settings.home)
         is_running = and_(Prediction.id.in_(left), Prediction.status == Status.PROCESSING)
         async with self.database.reading() as connection:
             running = (await connection.execute(select(Prediction.id).where(is_running))).scalars().all()

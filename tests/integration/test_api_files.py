@@ -128,6 +128,16 @@ async def test_a_link_that_has_expired_is_not_found(
         assert (await connection.execute(File.__table__.select())).all() == []
 
 
+async def test_a_prediction_prolongs_the_life_of_the_uploads_it_was_given(
+    rows: Rows, client: httpx.AsyncClient
+) -> None:
+    file = await uploaded(client)
+    await rows.change(File, File.id == file["id"], expires_at=clock(60))
+    body = {"version": rows.version_id, "input": {"text": file["urls"]["get"], "more": [1, None, {"a": "http"}]}}
+    assert (await client.post("/v1/predictions", json=body)).status_code == 201
+    assert (await client.get(f"{PATH}/{file['id']}")).json()["expires_at"] >= file["expires_at"]
+
+
 async def test_an_upload_is_no_output_and_needs_its_signature(client: httpx.AsyncClient) -> None:
     file = await uploaded(client)
     assert (await client.get(f"/v1/outputs/{file['id']}/a.png")).status_code == 404

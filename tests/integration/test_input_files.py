@@ -21,7 +21,8 @@ from shared.settings import Settings
 from tests.database_fixtures import Backend, Rows, until
 from tests.file_server import FileServer
 from tests.host import Host, hosting, installed
-from worker.files import folders
+from worker.files import existing_folders, folder_of
+from worker.sweep import Sweep
 
 CONTENT = bytes(range(256)) * 300
 
@@ -62,7 +63,7 @@ async def test_nothing_is_left_of_the_inputs_when_the_prediction_has_ended(
 ) -> None:
     ended = await reading(file=file_server.gives("/a.bin", CONTENT))
     assert Path(ended.output["folder"]).is_relative_to(settings.home)
-    assert list(folders(settings.home).iterdir()) == []
+    assert existing_folders(settings.home) == {}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ async def test_a_file_that_cannot_be_had_fails_the_prediction_and_says_which_and
         version_id = await installed(settings, rows, "describes_files")
         ended = await host.run(rows, version_id, input={"file": "data:,x", "more": ["data:,y", url]})
     assert (ended.status, ended.error) == (Status.FAILED, f"could not download input.more.1: {why}")
-    assert list(folders(settings.home).iterdir()) == []
+    assert existing_folders(settings.home) == {}
 
 
 async def test_without_being_asked_nothing_private_is_reached(
@@ -228,7 +229,7 @@ async def test_a_cancel_ends_a_prediction_whose_input_is_still_on_its_way(
         await running
     assert monotonic() - asked < 1
     assert (await rows.prediction(row.id)).status == Status.CANCELED
-    assert list(folders(settings.home).iterdir()) == []
+    assert existing_folders(settings.home) == {}
 
 
 async def test_a_cancel_that_came_first_keeps_the_input_from_being_fetched(
@@ -240,3 +241,15 @@ async def test_a_cancel_that_came_first_keeps_the_input_from_being_fetched(
     await host.predict(version_id, row.id)
     assert (await rows.prediction(row.id)).status == Status.CANCELED
     assert file_server.asked == []
+
+
+async def test_what_a_worker_that_died_has_left_is_swept_away(
+    settings: Settings, database: Database, rows: Rows, host: Host
+) -> None:
+    host.presence.id = ""
+    async with host.presence.announced():
+        running, ended = await rows.running(host.presence.id), await rows.ended()
+        for row in (running, ended):
+            folder_of(settings.home, row.id, row.attempt).mkdir(parents=True)
+        await Sweep(settings, database, "sweep").tick()
+        assert existing_folders(settings.home).keys() == {running.id}
