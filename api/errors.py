@@ -23,6 +23,7 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.MalformedRequest: 400,
     errors.MalformedBody: 400,
     errors.InvalidArchive: 422,
+    errors.InvalidUpload: 422,
     errors.UnsupportedSchema: 422,
     errors.BodyTooLarge: 413,
     errors.UnsupportedMediaType: 415,

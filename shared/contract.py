@@ -144,6 +144,36 @@ class ModelPage(BaseModel):
     results: list[Model]
 
 
+class FileUrls(BaseModel):
+    """Where to read about a file, which is also what to give as an input, and where to download it (ours)."""
+
+    get: str
+    download: str
+
+
+class File(BaseModel):
+    """An uploaded file as its owner sees it."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    etag: str
+    checksums: dict[str, str]
+    metadata: dict[str, Any]
+    created_at: datetime
+    expires_at: datetime | None
+    urls: FileUrls
+
+
+class FilePage(BaseModel):
+    """Newest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[File]
+
+
 class Account(BaseModel):
     """Whose token it is."""
 

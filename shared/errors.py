@@ -9,6 +9,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── MalformedRequest
     │   ├── MalformedBody
     │   ├── InvalidArchive
+    │   ├── InvalidUpload
     │   ├── BodyTooLarge
     │   ├── UnsupportedMediaType
     │   ├── InvalidRequest          carries one Problem for everything that is wrong
@@ -22,12 +23,16 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── QueueUnavailable
     │   ├── DatabaseUnavailable
     │   └── OutOfSpace
+    ├── FileUnavailable             an input that is a file, or an output, cannot be had; the prediction fails
     └── OutboundError               a request to a foreign address got no answer
         ├── AddressBlocked
         ├── NameUnresolved
         ├── ConnectFailed
         ├── ConnectionLost
-        └── AnswerTimeout
+        ├── AnswerTimeout
+        ├── AnswerRefused
+        ├── AnswerTooLarge
+        └── TooManyRedirects
 """
 
 import inspect
@@ -77,6 +82,12 @@ class InvalidArchive(RequestError):
     """The pushed archive cannot be unpacked."""
 
     title = "Invalid archive"
+
+
+class InvalidUpload(RequestError):
+    """The body is not the multipart/form-data of a file upload."""
+
+    title = "Invalid upload"
 
 
 class MalformedBody(RequestError):
@@ -164,6 +175,10 @@ class OutOfSpace(Unavailable):
     title = "Insufficient storage"
 
 
+class FileUnavailable(PinionError):
+    """The file cannot be read or stored."""
+
+
 class OutboundError(PinionError):
     """The request to the other server got no answer."""
 
@@ -186,6 +201,18 @@ class ConnectionLost(OutboundError):
 
 class AnswerTimeout(OutboundError):
     """no complete answer in time"""
+
+
+class AnswerRefused(OutboundError):
+    """the server answered with an error"""
+
+
+class AnswerTooLarge(OutboundError):
+    """the answer is too large"""
+
+
+class TooManyRedirects(OutboundError):
+    """too many redirects"""
 
 
 def _line(problem: Problem) -> str:

@@ -5,6 +5,7 @@ Nothing is read or written here. Keys that do not exist yet are left out, as Rep
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from sqlalchemy import Row
 
@@ -12,6 +13,10 @@ from shared.contract import TERMINAL, VersionStatus
 
 COG_VERSION = "0.16.12"
 """Told to clients, which read array outputs differently below 0.3.9."""
+
+
+FILE_KEY = "$file"
+"""In a stored output, marks an object that stands for a file. No model can put such an object there itself."""
 
 
 def moment(value: datetime) -> str:
@@ -37,12 +42,27 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
     if row.started_at:
         shown["started_at"] = moment(row.started_at)
     if row.status in TERMINAL:
-        shown |= {"output": row.output, "completed_at": moment(row.completed_at), "metrics": _metrics(row)}
+        shown |= {
+            "output": output(row.output, base),
+            "completed_at": moment(row.completed_at),
+            "metrics": _metrics(row),
+        }
     elif row.output is not None:
-        shown["output"] = row.output
+        shown["output"] = output(row.output, base)
     if row.webhook:
         shown |= {"webhook": row.webhook, "webhook_events_filter": row.webhook_events}
     return shown
+
+
+def output(value: Any, base: str) -> Any:
+    """An output or a piece of one, with addresses in the place of {"$file": "id/name"}."""
+    if isinstance(value, dict):
+        if value.keys() == {FILE_KEY}:
+            return f"{base}/v1/outputs/{quote(value[FILE_KEY])}"
+        return {key: output(each, base) for key, each in value.items()}
+    if isinstance(value, list):
+        return [each if isinstance(each, str) else output(each, base) for each in value]
+    return value
 
 
 def _prediction_urls(row: Row[Any], base: str) -> dict[str, str]:
@@ -89,6 +109,24 @@ def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> 
         "default_example": None,
         "latest_version": version(latest) if latest and latest.status == VersionStatus.READY else None,
         "created_at": moment(row.created_at),
+    }
+
+
+def file(row: Row[Any], owner: str, signature: str, expiry: int, base: str) -> dict[str, Any]:
+    """An uploaded file; the signature is that of its download link."""
+    address = f"{base}/v1/files/{row.id}"
+    query = urlencode({"owner": owner, "expiry": expiry, "signature": signature})
+    return {
+        "id": row.id,
+        "name": row.name,
+        "content_type": row.content_type,
+        "size": row.size,
+        "etag": row.sha256,
+        "checksums": {"sha256": row.sha256, "md5": row.md5},
+        "metadata": row.details,
+        "created_at": moment(row.created_at),
+        "expires_at": moment(row.expires_at) if row.expires_at else None,
+        "urls": {"get": address, "download": f"{address}/download?{query}"},
     }
 
 

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Address under which clients reach the API; empty: the one a client used, in webhooks http://host:port."""
     webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks webhooks may reach although they are private, comma-separated."""
+    file_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
+    """Networks file inputs may come from although they are private; apart from webhooks, which only write there."""
     webhook_interval_seconds: float = Field(default=0.5, ge=0.05)
     """Shortest time between two `output` or `logs` webhooks, and between two saves of a running prediction."""
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
@@ -64,6 +66,16 @@ class Settings(BaseSettings):
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
     """Largest pushed model, packed."""
+    max_upload_bytes: int = Field(default=100 * 1024 * 1024, gt=0)
+    """Largest file a client may upload."""
+    max_input_bytes: int = Field(default=1024**3, gt=0)
+    """Largest file fetched as an input from elsewhere."""
+    fetch_seconds: float = Field(default=60.0, gt=0)
+    """How long fetching one input file may take."""
+    upload_seconds: float = Field(default=86_400.0, gt=0)
+    """How long an uploaded file is kept."""
+    output_seconds: float = Field(default=0.0, ge=0)
+    """How long an output file is kept; 0: as long as its prediction."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.file_server import FileServer, serving_files
 from tests.receiver import Receiver, receiving
 
 
@@ -11,3 +12,9 @@ from tests.receiver import Receiver, receiving
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    with serving_files() as server:
+        yield server

@@ -22,7 +22,7 @@ from shared.errors import AddressBlocked, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookMessage
 from worker.app import BellWorker
-from worker.outbound import post
+from worker.outbound import USER_AGENT, post
 
 RETRY_SECONDS = (1, 5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400)
 """Pauses before the second and later attempts at a `completed` message: about three days in all."""
@@ -32,7 +32,6 @@ _SNAPSHOT_SECONDS = 5.0
 """The most a message of a running prediction may hold up those behind it."""
 _CLAIM_MARGIN_SECONDS = 15.0
 _SECRET_CACHE_SECONDS = 5.0
-_USER_AGENT = "Pinion/0.1"
 _log = structlog.get_logger()
 
 
@@ -103,7 +102,7 @@ class Sender:
     async def _attempt(self, message: Row[Any]) -> Outcome:
         timestamp = int(time())
         secret = await self._secret(message.account_id)
-        headers = webhooks.headers([secret], message.id, timestamp, message.body, user_agent=_USER_AGENT)
+        headers = webhooks.headers([secret], message.id, timestamp, message.body, user_agent=USER_AGENT)
         seconds = self.settings.webhook_timeout_seconds
         if message.event != WebhookEvent.COMPLETED:
             seconds = min(seconds, _SNAPSHOT_SECONDS)

@@ -1,4 +1,4 @@
-"""What a model process has to say: its events, how a prediction ended, and why it could not be started.
+"""What a model process has to say: its events, how a prediction ended, and why it could not be started or run.
 
 Data only; `process` makes them, whoever runs a prediction takes them.
 """
@@ -37,6 +37,10 @@ class Done:
 
 
 Event = Output | Log | Metric
+
+
+class Canceled(Exception):
+    """The prediction was canceled before it began to run."""
 
 
 class SetupFailed(Exception):

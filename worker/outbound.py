@@ -1,6 +1,6 @@
 """The only HTTP client to foreign addresses: every address is checked after DNS, and the checked one is connected to.
 
-Nothing is retried, followed or interpreted here; worker/deliver.py and worker/files.py decide what an answer means.
+Nothing is retried or interpreted here; worker/deliver.py and worker/inputs.py decide what an answer means.
 """
 
 import asyncio
@@ -13,16 +13,27 @@ from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_address
-from typing import NamedTuple, cast
+from typing import IO, NamedTuple, cast
 
 import httpcore
 import httpx
 
 from shared.addresses import IPAddress, IPNetwork, is_allowed, literal_address
-from shared.errors import AddressBlocked, AnswerTimeout, ConnectFailed, ConnectionLost, NameUnresolved
+from shared.errors import (
+    AddressBlocked,
+    AnswerRefused,
+    AnswerTimeout,
+    AnswerTooLarge,
+    ConnectFailed,
+    ConnectionLost,
+    NameUnresolved,
+    TooManyRedirects,
+)
 
 READ_CAP_BYTES = 16 * 1024
 KEPT_BYTES = 4 * 1024
+USER_AGENT = "Pinion/0.1"
+REDIRECTS_MAX = 3
 
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _WRITE_TIMEOUT = timedelta(seconds=10)
@@ -47,13 +58,13 @@ def open_client(
 ) -> httpx.AsyncClient:
     """A client for one event loop, to be closed by its opener; keeps connections to talkative receivers open.
 
-    No redirects, no cookies, nothing from the environment. Its requests raise what `failures_named` names.
+    No cookies, nothing from the environment. Its requests raise what `failures_named` names.
     """
     return httpx.AsyncClient(
         transport=_GuardedTransport(allowed_networks, ssl_context or httpx.create_ssl_context(trust_env=False)),
         timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT.total_seconds(), write=_WRITE_TIMEOUT.total_seconds()),
         # Compressed answers would make a small read cap a large one.
-        headers={"accept-encoding": "identity"},
+        headers={"accept-encoding": "identity", "user-agent": USER_AGENT},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
@@ -78,6 +89,50 @@ async def post(
         ):
             head = await _beginning(response, read_cap_bytes)
     return Answer(response.status_code, head[:KEPT_BYTES], round((time.perf_counter() - started) * 1000))
+
+
+async def fetch(client: httpx.AsyncClient, url: str, sink: IO[bytes], *, total: timedelta, cap_bytes: int) -> None:
+    """Write what a GET answers to `sink`, all within `total` by the wall clock; OutboundError otherwise.
+
+    A few redirects are followed, each to a connection of its own that is checked like the first.
+    """
+    with failures_named():
+        async with asyncio.timeout(total.total_seconds()):
+            onward: httpx.URL | None = httpx.URL(url)
+            for _ in range(REDIRECTS_MAX + 1):
+                if onward is None:
+                    return
+                onward = await _fetch_or_redirect(client, onward, sink, cap_bytes)
+    if onward is not None:
+        raise TooManyRedirects
+
+
+async def _fetch_or_redirect(
+    client: httpx.AsyncClient, url: httpx.URL, sink: IO[bytes], cap_bytes: int
+) -> httpx.URL | None:
+    """None when the content has been written, else the address to go on with."""
+    async with client.stream("GET", url) as response:
+        if response.has_redirect_location:
+            return url.join(response.headers["location"])
+        if not response.is_success:
+            raise AnswerRefused(f"the server answered HTTP {response.status_code}")
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise AnswerRefused("the server answered with compressed content although it was asked not to")
+        announced = response.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > cap_bytes:
+            raise AnswerTooLarge(f"it is larger than {cap_bytes} bytes")
+        await _write_all(response, sink, cap_bytes)
+        return None
+
+
+async def _write_all(response: httpx.Response, sink: IO[bytes], cap_bytes: int) -> None:
+    received = 0
+    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as chunks:
+        async for chunk in chunks:
+            received += len(chunk)
+            if received > cap_bytes:
+                raise AnswerTooLarge(f"it is larger than {cap_bytes} bytes")
+            await asyncio.to_thread(sink.write, chunk)
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from sqlalchemy import Row
 from shared import lifecycle
 from shared.contract import Status
 from shared.database import Database
+from shared.errors import FileUnavailable
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from worker.app import BellWorker
-from worker.events import Done, SetupFailed
+from worker.events import Canceled, Done, SetupFailed
+from worker.files import Files, PredictionFiles
 from worker.ledger import Ledger
 from worker.persistence import persistently
 from worker.recorder import Recorder
@@ -35,6 +37,7 @@ class Predictor:
     settings: Settings
     database: Database
     ledger: Ledger
+    files: Files
     resident: Resident
     usual_seconds: float = 1.0
 
@@ -51,25 +54,33 @@ class Predictor:
                 await self._carry_out(queue, row)
 
     async def _carry_out(self, queue: BellWorker, row: Row[Any]) -> None:
-        interval = self.settings.webhook_interval_seconds
-        recorder = Recorder(self.database, self.ledger, row, interval, partial(self.resident.interrupt, row.id))
-        try:
-            done = await self._run(row, recorder)
-            self._look_ahead(queue, done)
-            with queue.seat_given_up():
-                await recorder.finish(done)
-        except Exception as error:  # a row left `processing` under a living worker would never end
-            _log.error("prediction broke", prediction_id=row.id, exc_info=error)
-            await self._give_up(row, recorder.close())
+        interrupt = partial(self.resident.interrupt, row.id)
+        recorder = Recorder(self.database, self.ledger, row, self.settings.webhook_interval_seconds, interrupt)
+        async with self.files.of(row, recorder.take, interrupt) as files:
+            try:
+                done = await self._run(row, files)
+                self._look_ahead(queue, done)
+                with queue.seat_given_up():
+                    await recorder.finish(await files.settled(done))
+            except Exception as error:  # a row left `processing` under a living worker would never end
+                _log.error("prediction broke", prediction_id=row.id, exc_info=error)
+                await self._give_up(row, recorder.close())
 
-    async def _run(self, row: Row[Any], recorder: Recorder) -> Done:
+    async def _run(self, row: Row[Any], files: PredictionFiles) -> Done:
         try:
+            async with self.resident.preparation(row.id):
+                process = await self.resident.ready()
+                input = await files.fetched(process.schema)
             async with self.resident.seat() as process:
                 if self.resident.is_canceled(row.id):
                     return Done("canceled")
-                return await process.predict(row.id, row.input, recorder.take)
+                return await process.predict(row.id, input, files.take)
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))
+        except FileUnavailable as failure:
+            return Done("failed", error=failure.message)
+        except Canceled:
+            return Done("canceled")
 
     async def _give_up(self, row: Row[Any], progress: Progress) -> None:
         error = "Pinion could not save what the model gave. The worker's log says why."

@@ -15,7 +15,7 @@ import structlog
 
 from shared.storage import version_folder
 from shared.tasks import end
-from worker.events import SetupFailed
+from worker.events import Canceled, SetupFailed
 from worker.process import ModelProcess
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
@@ -38,6 +38,7 @@ class Resident:
         self._seats = asyncio.Semaphore(1)
         self._starting = asyncio.Lock()
         self._canceled: deque[str] = deque(maxlen=_CANCELED_KEPT)
+        self._prepared: dict[str, asyncio.Timeout] = {}
         self._failures = 0
         self._not_before = 0.0
         self._last_failure: SetupFailed | None = None
@@ -60,6 +61,23 @@ class Resident:
         async with self._seats:
             yield await self.ready()
 
+    @asynccontextmanager
+    async def preparation(self, prediction_id: str) -> AsyncIterator[None]:
+        """Around what has to be done before a prediction can run; a cancel ends it with Canceled."""
+        if self.is_canceled(prediction_id):
+            raise Canceled
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._prepared[prediction_id] = limit
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise Canceled from None
+            raise
+        finally:
+            self._prepared.pop(prediction_id, None)
+
     async def process(self) -> ModelProcess:
         """The model's process with its schema known, started if need be; raises SetupFailed.
 
@@ -78,6 +96,8 @@ class Resident:
 
     def interrupt(self, prediction_id: str) -> None:
         """Stop the run of an attempt that is no longer the one that counts; a later one may well run here."""
+        if limit := self._prepared.get(prediction_id):
+            limit.reschedule(0)
         if self._process:
             self._process.cancel(prediction_id)
 

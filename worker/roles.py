@@ -30,6 +30,7 @@ from shared.settings import Settings
 from worker.app import BellWorker, Job
 from worker.build import Builder
 from worker.deliver import Sender
+from worker.files import Files
 from worker.ledger import Ledger
 from worker.outbound import open_client
 from worker.predict import Predictor
@@ -83,13 +84,15 @@ async def predict(settings: Settings) -> None:
         presence = Presence(settings, database, feed, residency.cancel, residency.interrupt)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
+        client = await stack.enter_async_context(open_client(settings.file_allow_cidrs))
+        files = Files(settings, database, client)
         queues = Queues(database, settings, stack, bells)
         await queues.take(BUILD_QUEUE, "build", Builder(database, residency).build, _BUILDS_AT_ONCE)
 
         async def open_queues() -> None:
             for version_id in await _versions(database):
                 if predict_queue(version_id) not in queues.workers:
-                    job = Predictor(settings, database, ledger, residency.resident(version_id)).predict
+                    job = Predictor(settings, database, ledger, files, residency.resident(version_id)).predict
                     await queues.take(predict_queue(version_id), "predict", job, seats=1)
 
         await _until_stopped(_regularly(open_queues, _LOOK_FOR_QUEUES_SECONDS))

@@ -6,6 +6,7 @@ Every repair is a conditional change through `lifecycle`, so running twice does 
 import asyncio
 import fcntl
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,13 +18,15 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row, and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from shared import lifecycle
+from shared import files, lifecycle
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
+from shared.file_store import remove_stale
 from shared.live import stream_key
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
+from worker.files import existing_folders
 from worker.presence import HOST, lock_file
 
 TICK_SECONDS = 1.0
@@ -208,6 +211,18 @@ class Sweep:
             await transaction.execute(delete(WebhookMessage).where(WebhookMessage.id.in_(ids)))
         if len(ids) < _BATCH:
             self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
+        await self._forget_files()
+
+    async def _forget_files(self) -> None:
+        """Those that have expired, and what processes that died have left lying."""
+        await files.remove_expired(self.database, self.settings.home)
+        await asyncio.to_thread(remove_stale, self.settings.home)
+        left = await asyncio.to_thread(existing_folders, self.settings.home)
+        is_running = and_(Prediction.id.in_(left), Prediction.status == Status.PROCESSING)
+        async with self.database.reading() as connection:
+            running = (await connection.execute(select(Prediction.id).where(is_running))).scalars().all()
+        for prediction_id in left.keys() - set(running):
+            await asyncio.to_thread(shutil.rmtree, left[prediction_id], ignore_errors=True)
 
 
 def _is_unlocked(path: Path) -> bool:

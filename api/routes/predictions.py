@@ -17,7 +17,7 @@ from api.dependencies import Base, Caller, JsonBody, Services, Wired
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
 from api.versions_cache import Runnable, find_runnable
-from shared import contract, lifecycle, rendering
+from shared import contract, files, lifecycle, rendering
 from shared.contract import TERMINAL, WebhookEvent
 from shared.errors import InvalidRequest, InvalidVersion, MalformedRequest, NotFound, Problem
 from shared.tables import Prediction
@@ -150,6 +150,8 @@ async def _create(
     wanted: contract.PredictionRequest,
     prefer: list[str] | None,
 ) -> Response:
+    if file_ids := files.ids_in(wanted.input):
+        await files.prolong(wired.database, caller.id, file_ids, wired.settings.upload_seconds)
     request = lifecycle.Request(
         account_id=caller.id,
         model=found.model,

@@ -13,8 +13,9 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Row
 
 from api import waiting
-from api.dependencies import Services, Wired
+from api.dependencies import Base, Services, Wired
 from api.documentation import ERRORS
+from shared import rendering
 from shared.contract import Status
 from shared.errors import NotFound
 from shared.live import Chunk
@@ -35,6 +36,7 @@ async def stream_prediction(
     token: str,
     request: Request,
     wired: Wired,
+    base: Base,
     last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
 ) -> StreamingResponse:
     """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
@@ -44,7 +46,7 @@ async def stream_prediction(
     is_python_1 = request.headers.get("user-agent", "").startswith("replicate-python/1")
     breaks = _UNICODE_LINE_BREAKS if is_python_1 else _LINE_BREAKS
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"}
-    events = _events(wired, row, _seen(row, last_event_id), breaks)
+    events = _events(wired, row, _seen(row, last_event_id), base, breaks)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
 
@@ -54,7 +56,7 @@ def _seen(row: Row[Any], last_event_id: str | None) -> int:
     return int(found[2]) + 1 if found and int(found[1]) == row.attempt else 0
 
 
-async def _events(wired: Services, row: Row[Any], seen: int, breaks: re.Pattern[str]) -> AsyncIterator[str]:
+async def _events(wired: Services, row: Row[Any], seen: int, base: str, breaks: re.Pattern[str]) -> AsyncIterator[str]:
     yield ": hi\n\n"
     attempt, pauses = row.attempt, 0
     async for told in waiting.output_items(wired, row, seen):
@@ -70,12 +72,12 @@ async def _events(wired: Services, row: Row[Any], seen: int, breaks: re.Pattern[
             return
         else:
             attempt, seen = told.attempt, told.end
-            yield "".join(_output(told, breaks))
+            yield "".join(_output(told, base, breaks))
 
 
-def _output(chunk: Chunk, breaks: re.Pattern[str]) -> list[str]:
+def _output(chunk: Chunk, base: str, breaks: re.Pattern[str]) -> list[str]:
     return [
-        _event("output", f"{chunk.attempt}:{index}", _text(value), breaks)
+        _event("output", f"{chunk.attempt}:{index}", _text(rendering.output(value, base)), breaks)
         for index, value in enumerate(chunk.values, chunk.start)
     ]
 

@@ -1,6 +1,7 @@
 """Encodes what a model returns as JSON.
 
-Files are only named here, as {"$file": path}; the parent stores them.
+Files are only named here, as {"$file": path}; the parent stores them. Nothing else may look like that: a model that
+repeats its input would hand out any file of this machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
@@ -20,14 +22,21 @@ from typing import Any, Callable
 from cog import Secret, URLFile, URLPath
 from pinion_runtime.failures import ModelError
 
+_FILE_MARK = '"$file":'  # inside of a text its quotes would be escaped
+_named = threading.local()
+
 
 def encode(value: Any) -> str:
+    _named.files = 0
     try:
-        return _encode(value)
+        encoded = _encode(value)
     except ValueError as error:
         if "JSON compliant" not in str(error):
             raise
         raise ModelError("The output contains NaN or Infinity, which JSON cannot express.") from None
+    if _FILE_MARK in encoded and encoded.count(_FILE_MARK) != _named.files:
+        raise ModelError("The output contains an object with the key $file, which is reserved; return a cog.Path.")
+    return encoded
 
 
 def _plain(value: Any) -> Any:
@@ -52,6 +61,7 @@ def _local_file(path: Any) -> dict[str, str]:
     place = os.path.abspath(os.fspath(path))
     if not os.path.isfile(place):
         raise ModelError(f"The output names the file {os.fspath(path)}, which does not exist.")
+    _named.files += 1
     return {"$file": place}
 
 
@@ -67,7 +77,7 @@ def _open_file(file: Any) -> dict[str, str]:
     content = file.read()
     with tempfile.NamedTemporaryFile(suffix=os.path.splitext(str(name or ""))[1], delete=False) as copy:
         copy.write(content.encode() if isinstance(content, str) else content)
-    return {"$file": copy.name}
+    return _local_file(copy.name)
 
 
 def _text(value: bytes | bytearray) -> str:

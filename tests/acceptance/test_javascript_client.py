@@ -59,6 +59,11 @@ def test_a_prediction_is_created_read_waited_for_and_listed(instance: Instance):
     assert answer["isListed"]
 
 
+def test_a_file_goes_in_and_comes_back_the_same(instance: Instance):
+    answer = answer_of(instance, "files.mjs", instance.model("copies_a_file"), "grüße\r\n--\r\n")
+    assert answer == {"name": "letter.txt", "type": "text/plain; charset=utf-8", "text": "grüße\r\n--\r\n"}
+
+
 def test_webhooks_are_trusted_and_changed_ones_are_not(instance: Instance, api: Api, receiver: Receiver):
     api.create(instance.model("counts_slowly"), to=2, seconds=0.1, more={"webhook": receiver.url})
     deliveries = receiver.wait_for(lambda came: came and came[-1].json["status"] in TERMINAL)

@@ -27,6 +27,7 @@ from tests.database_fixtures import (
     serving,
     until,
 )
+from tests.host import Host, hosting
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,8 +45,8 @@ def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def settings(servers: Backend, tmp_path: Path) -> Settings:
-    """Of a service on those servers, with a home of its own; webhooks may go to loopback."""
-    return servers.settings(home=tmp_path, webhook_allow_cidrs=LOOPBACK)
+    """Of a service on those servers, with a home of its own; webhooks may go to loopback, and files come from there."""
+    return servers.settings(home=tmp_path, webhook_allow_cidrs=LOOPBACK, file_allow_cidrs=LOOPBACK)
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -96,6 +97,12 @@ async def feed(settings: Settings) -> AsyncIterator[Feed]:
     """What is told live, over a connection of its own that is open already."""
     async with redis_at(settings.redis_url, connections=2, is_listening=True) as pool, Feed(pool) as opened:
         await until(lambda: opened._pubsub.channels)
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def host(settings: Settings, database: Database, feed: Feed) -> AsyncIterator[Host]:
+    async with hosting(settings, database, feed) as opened:
         yield opened
 
 

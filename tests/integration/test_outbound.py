@@ -23,6 +23,7 @@ from shared.errors import (
     NameUnresolved,
     OutboundError,
 )
+from tests.certificate import KEY_AND_CERTIFICATE
 from worker.outbound import Answer, open_client, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
@@ -307,31 +308,11 @@ async def test_half_an_answer_is_reported_as_a_lost_connection(listener: Listene
 class TestTls:
     """TLS towards the checked address still asks for, and insists on, the name in the URL."""
 
-    # Made for this test alone, valid for receiver.test and for a hundred years.
-    key_and_certificate = """\
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgImKU8TqgFJbUlmsb
-LlcA/WerOhKfSMVoxBUIJmTniymhRANCAASa0ejlj/It1cr7h+VDDC6vDO5A6ZOP
-Em7iP/A32QgGKJRjhtLSnxwh2cgbY5hsYhWgRAAELJ/2nmE91GmDDgPq
------END PRIVATE KEY-----
------BEGIN CERTIFICATE-----
-MIIBoTCCAUegAwIBAgIUHc/v4rHtOx6iVmUark8zW6xbXKYwCgYIKoZIzj0EAwIw
-GDEWMBQGA1UEAwwNcmVjZWl2ZXIudGVzdDAgFw0yNjExMjIxMDU5MTVaGA8yMTI2
-MTAyOTEwNTkxNVowGDEWMBQGA1UEAwwNcmVjZWl2ZXIudGVzdDBZMBMGByqGSM49
-AgEGCCqGSM49AwEHA0IABJrR6OWP8i3VyvuH5UMMLq8M7kDpk48SbuI/8DfZCAYo
-lGOG0tKfHCHZyBtjmGxiFaBEAAQsn/aeYT3UaYMOA+qjbTBrMB0GA1UdDgQWBBTg
-ENbBzNRSxQFaufBiwkAELnu+5zAfBgNVHSMEGDAWgBTgENbBzNRSxQFaufBiwkAE
-Lnu+5zAYBgNVHREEETAPgg1yZWNlaXZlci50ZXN0MA8GA1UdEwEB/wQFMAMBAf8w
-CgYIKoZIzj0EAwIDSAAwRQIgawXxIsV5yX9/u46rR9RX7ByO86fBob/EFjY4yKx6
-cLoCIQCASdbeciYWLXae6vUCNIlxglipLwAvE8Cw5MBDX/jPaw==
------END CERTIFICATE-----
-"""
-
     @pytest_asyncio.fixture
     async def secure_listener(self, tmp_path: Path) -> AsyncIterator[tuple[Listener, list[str | None]]]:
         """The listener and the server names it was asked for."""
         chain = tmp_path / "chain.pem"
-        chain.write_text(self.key_and_certificate)
+        chain.write_text(KEY_AND_CERTIFICATE)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(chain)
         asked: list[str | None] = []
@@ -340,7 +321,7 @@ cLoCIQCASdbeciYWLXae6vUCNIlxglipLwAvE8Cw5MBDX/jPaw==
             yield started, asked
 
     async def ask(self, url: str) -> Answer:
-        trusting = ssl.create_default_context(cadata=self.key_and_certificate)
+        trusting = ssl.create_default_context(cadata=KEY_AND_CERTIFICATE)
         async with open_client(LOOPBACK, ssl_context=trusting) as client:
             return await post(client, url, b"{}", {}, total=timedelta(seconds=5))
 

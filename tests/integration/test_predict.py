@@ -1,59 +1,14 @@
 """One prediction from its queue entry to its end, on real model processes; whatever goes wrong, it ends."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from shared.contract import Status
-from shared.database import Database
-from shared.live import Feed
-from shared.queue import predict_queue
 from shared.settings import Settings
-from shared.storage import version_folder
-from tests.database_fixtures import PROJECT, Rows, until
-from worker.app import BellWorker
-from worker.ledger import Ledger
-from worker.predict import Predictor
-from worker.presence import Presence
-from worker.residency import Residency
-
-
-class Host:
-    """A worker without its queues: jobs are handed to it by the test."""
-
-    def __init__(self, settings: Settings, database: Database, feed: Feed) -> None:
-        self.settings = settings
-        self.database = database
-        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
-        self.presence = Presence(settings, database, feed, self.residency.cancel, self.residency.interrupt)
-        self.presence.id = "worker"
-        self.ledger = Ledger(database, self.presence)
-        self.queue: BellWorker | None = None
-
-    async def predict(self, version_id: str, prediction_id: str, delivery: int = 1) -> None:
-        predictor = Predictor(self.settings, self.database, self.ledger, self.residency.resident(version_id))
-        queue = predict_queue(version_id)
-        seats = BellWorker(self.database.redis, self.database.redis, queue, "predict", predictor.predict, 1)
-        await predictor.predict(seats, prediction_id, delivery)
-
-
-@pytest_asyncio.fixture
-async def host(settings: Settings, database: Database, feed: Feed) -> AsyncIterator[Host]:
-    host = Host(settings, database, feed)
-    yield host
-    await host.residency.stop()
-
-
-async def installed(settings: Settings, rows: Rows, predictor: str, **changes: bool) -> str:
-    """A version that is one of the predictors for tests."""
-    version_id = await rows.add_version(**changes)
-    shutil.copytree(PROJECT / "tests" / "predictors" / predictor, version_folder(settings.home, version_id))
-    return version_id
+from tests.database_fixtures import Rows, until
+from tests.host import Host, installed
 
 
 async def test_a_prediction_is_run_and_ended(settings: Settings, rows: Rows, host: Host) -> None:

@@ -204,3 +204,15 @@ def test_frames_are_read_as_they_were_written():
         {"type": "ready"},
     ]
     os.close(read_end)
+
+
+@pytest.mark.parametrize("forged", [{"$file": "/etc/passwd"}, [{"deep": {"$file": "x", "more": 1}}]])
+def test_an_object_that_looks_like_a_file_and_is_none_is_refused(forged: Any):
+    with pytest.raises(ModelError, match="reserved"):
+        encode(forged)
+
+
+def test_a_text_may_look_like_a_file(tmp_path: Path):
+    (tmp_path / "a.txt").touch()
+    text = '{"$file": "/etc/passwd"}'
+    assert json.loads(encode([text, Path(tmp_path / "a.txt")])) == [text, {"$file": str(tmp_path / "a.txt")}]

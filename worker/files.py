@@ -1,0 +1,98 @@
+"""Files of the predictions of this worker: inputs in a folder that lives as long as the prediction, outputs stored.
+
+How each is fetched or stored stands in `inputs` and `outputs`.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import Row
+
+from shared.database import Database
+from shared.settings import Settings
+from shared.storage import version_folder
+from worker.events import Done, Event
+from worker.inputs import InputFiles, file_inputs, replaced
+from worker.outputs import Boundaries, OutputFiles
+
+
+def folder_of(home: Path, prediction_id: str, attempt: int) -> Path:
+    """Where an attempt at a prediction has its files."""
+    return _folders(home) / f"{prediction_id}-{attempt}"
+
+
+def existing_folders(home: Path) -> dict[str, Path]:
+    """Those that there are, by the prediction's id; blocks."""
+    return {folder.name.partition("-")[0]: folder for folder in _folders(home).glob("*-*")}
+
+
+def _folders(home: Path) -> Path:
+    return home / "run" / "predictions"
+
+
+@dataclass(slots=True)
+class PredictionFiles:
+    """Those of one attempt at one prediction."""
+
+    row: Row[Any]
+    folder: Path
+    inputs: InputFiles
+    outputs: OutputFiles
+    has_folder: bool = False
+
+    async def fetched(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The input with local paths for its files; FileUnavailable."""
+        given: dict[str, Any] = self.row.input
+        wanted = file_inputs(schema, given)
+        if not wanted:
+            return given
+        self.has_folder = True
+        paths = await self.inputs.fetch(self.row.account_id, wanted, self.folder)
+        return replaced(schema, given, lambda name, url: paths[name])
+
+    def take(self, event: Event) -> None:
+        """To be given to the model process."""
+        self.outputs.take(event)
+
+    async def settled(self, done: Done) -> Done:
+        """How it has ended, with all outputs stored and nothing left of what it needed to run."""
+        settled = await self.outputs.settled(done)
+        await self.clean()
+        return settled
+
+    async def clean(self) -> None:
+        """Remove everything; once is enough, twice does no harm."""
+        await self.outputs.close()
+        if self.has_folder:
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+            self.has_folder = False
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Opens them for each prediction; `client` is to be used for what users name."""
+
+    settings: Settings
+    database: Database
+    client: httpx.AsyncClient
+
+    @asynccontextmanager
+    async def of(
+        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], None]
+    ) -> AsyncIterator[PredictionFiles]:
+        """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
+        home = self.settings.home
+        folder = folder_of(home, row.id, row.attempt)
+        boundaries = Boundaries(home, (version_folder(home, row.version_id), folder))
+        outputs = OutputFiles(self.settings, self.database, row, boundaries, take, stop)
+        files = PredictionFiles(row, folder, InputFiles(self.settings, self.database, self.client), outputs)
+        try:
+            yield files
+        finally:
+            await files.clean()
