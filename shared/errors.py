@@ -5,6 +5,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     PinionError
     ├── SettingsError
     ├── UnsupportedSchema
+    ├── FileUnavailable
     ├── RequestError                the caller has to change something
     │   ├── MalformedRequest
     │   ├── MalformedBody
@@ -18,9 +19,11 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── Forbidden
     │   ├── NotFound
     │   └── Conflict
+    │       └── ModelBusy
     ├── Unavailable                 ours to repair; the same request may work later
     │   ├── QueueUnavailable
     │   ├── DatabaseUnavailable
+    │   ├── ModelNotReady
     │   └── OutOfSpace
     └── OutboundError               a request to a foreign address got no answer
         ├── AddressBlocked
@@ -61,6 +64,10 @@ class UnsupportedSchema(PinionError):
     """The model's input schema cannot be checked safely."""
 
     title = "Unsupported schema"
+
+
+class FileUnavailable(PinionError):
+    """A file of the prediction could not be fetched or stored."""
 
 
 class RequestError(PinionError):
@@ -144,6 +151,10 @@ class Conflict(RequestError):
     title = "Conflict"
 
 
+class ModelBusy(Conflict):
+    """Already running a prediction"""
+
+
 class Unavailable(PinionError):
     """The service cannot do this at the moment."""
 
@@ -156,6 +167,10 @@ class QueueUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database is not reachable at the moment."""
+
+
+class ModelNotReady(Unavailable):
+    """The model is not ready to run predictions."""
 
 
 class OutOfSpace(Unavailable):
