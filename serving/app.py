@@ -104,7 +104,7 @@ class App:
         _, interface = self._model.ready()
         wish = read_wish(raw, request.headers, interface, path_id)
         running = self._runs.find(wish.id) if path_id else None
-        prediction = running or self._runs.begin(wish)
+        prediction = running or await self._runs.begin(wish)
         if is_stream:
             await request.stream(self._events(prediction))
         elif running or _is_async(request):
@@ -114,12 +114,10 @@ class App:
 
     async def _answer_at_end(self, request: Request, prediction: Prediction) -> None:
         """Whoever waits for the answer and leaves does not want it any more."""
-        ended = asyncio.create_task(prediction.ended.wait())
         gone = asyncio.create_task(request.until_gone())
-        await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
+        await asyncio.wait({prediction.ended, gone}, return_when=asyncio.FIRST_COMPLETED)
         gone.cancel()
-        if prediction.ended.is_set():
+        if prediction.ended.done():
             await request.answer(200, prediction.rendered())
         else:
             self._runs.cancel(prediction.id)
@@ -132,7 +130,7 @@ class App:
                 yield chunk
         finally:
             history.readers -= 1
-            if not history.readers and not prediction.ended.is_set():
+            if not history.readers and not prediction.ended.done():
                 self._runs.cancel(prediction.id)
 
 

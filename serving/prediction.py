@@ -16,12 +16,12 @@ from worker.metrics import apply
 
 
 class Prediction:
-    """Running from the moment it is made; `ended` is set when it has its final status."""
+    """Running from the moment it is made; `ended` is done when it has its final status."""
 
     def __init__(self, wish: Wish, interface: Interface, *, is_iterator: bool, history_events: int) -> None:
         self.id, self.input = wish.id, wish.input
         self.history = History(history_events)
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.outputs, self.prints = 0, 0  # how many came, for whoever wants to know whether there is news
         self.status = "processing"
         self._shown_input = interface.shown(wish.input)
@@ -60,7 +60,7 @@ class Prediction:
         self._metrics["predict_time"] = time.perf_counter() - self._began
         self._completed_at = datetime.now(UTC).isoformat()
         self.history.add("completed", self.rendered(), is_last=True)
-        self.ended.set()
+        self.ended.set_result(None)
 
     def rendered(self) -> dict[str, Any]:
         """The whole object, null fields included."""

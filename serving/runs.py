@@ -19,6 +19,10 @@ from shared.errors import FileUnavailable, ModelBusy
 from worker.events import Done, Event, Output
 from worker.process import ModelProcess
 
+PATIENCE_SECONDS = 0.1
+"""How long a prediction waits for a seat before it is refused. Clients of a busy server come again at once, and
+refusing them a hundred times costs more than the prediction they wait behind."""
+
 
 class Runs:
     def __init__(self, model: Model, files: Files, webhooks: Webhooks, history_events: int) -> None:
@@ -27,6 +31,7 @@ class Runs:
         self._webhooks = webhooks
         self._history_events = history_events
         self._running: dict[str, _Run] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -37,8 +42,36 @@ class Runs:
         run = self._running.get(prediction_id)
         return run.prediction if run else None
 
-    def begin(self, wish: Wish) -> Prediction:
+    async def begin(self, wish: Wish) -> Prediction:
         """Raises ModelNotReady or ModelBusy. The seat is free again before anybody hears of the end."""
+        await self._room()
+        try:
+            return self._begin(wish)
+        finally:
+            self._offer_seat()
+
+    async def _room(self) -> None:
+        """Returns when there is a free seat and nobody was here before, or when patience is at its end."""
+        if not self.is_full and not self._waiting:
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await turn
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.remove(turn)
+
+    def _offer_seat(self) -> None:
+        """To whoever waits longest; who is called stays in the line until it has sat down."""
+        if not self.is_full:
+            turn = next((turn for turn in self._waiting if not turn.done()), None)
+            if turn:
+                turn.set_result(None)
+
+    def _begin(self, wish: Wish) -> Prediction:
         process, interface = self._model.ready()
         if self.is_full or wish.id in self._running:
             raise ModelBusy
@@ -73,6 +106,7 @@ class Runs:
             traceback.print_exc(file=sys.stderr)
             done = Done("failed", error=f"The server failed to run this prediction: {error!r}")
         del self._running[run.prediction.id]
+        self._offer_seat()
         run.prediction.finish(done)
 
 

@@ -82,11 +82,8 @@ class _Lane:
         return has_output or ("logs" in self._wanted and self._prediction.prints > prints)
 
     async def _ends_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._prediction.ended.wait()
-        except TimeoutError:
-            return False
+        await asyncio.wait({self._prediction.ended}, timeout=seconds)
+        return self._prediction.ended.done()
 
     async def _send_persistently(self, body: bytes) -> None:
         pause = _FIRST_PAUSE_SECONDS
