@@ -30,6 +30,11 @@ class Parameter:
     field: FieldInfo  # its default is ... when the parameter is required
 
     @property
+    def is_secret(self) -> bool:
+        shape = (self.kind.item or self.kind).schema
+        return any(each.get("format") == "password" for each in (shape, *shape.get("anyOf", ())))
+
+    @property
     def choices(self) -> list[Any] | None:
         item = self.kind.item
         return self.field.choices or self.kind.choices or (item.choices if item else None)
@@ -43,6 +48,7 @@ class Signature:
     is_iterator: bool
     is_concatenated: bool
     is_async: bool
+    is_streaming: bool  # @streaming
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
@@ -50,20 +56,27 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     parameters = inspect.signature(function).parameters.values()
     result = hints.get("return", Any)
     origin = typing.get_origin(result) or result
-    is_iterator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function) or origin in _ITERATORS
+    inner = inspect.unwrap(function)  # a decorator may hide what kind of function it is
+    is_iterator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner) or origin in _ITERATORS
     return Signature(
         parameters=[_read(each, hints) for each in parameters if each.kind is not each.VAR_KEYWORD],
         takes_any_key=any(each.kind is each.VAR_KEYWORD for each in parameters),
-        result=_item(result) if is_iterator and origin in _ITERABLES else result,
+        result=_item(result, origin) if is_iterator and origin in _ITERABLES else result,
         is_iterator=is_iterator,
         is_concatenated=origin in _CONCATENATING,
-        is_async=_is_async(function) or origin in _ASYNC_ITERATORS,
+        is_async=_is_async(inner) or origin in _ASYNC_ITERATORS,
+        is_streaming=getattr(function, "__cog_streaming__", False),
     )
 
 
-def _item(iterator: Any) -> Any:
+def _item(iterator: Any, origin: Any) -> Any:
     arguments = typing.get_args(iterator)
-    return arguments[0] if arguments and not isinstance(arguments[0], TypeVar) else Any
+    item = arguments[0] if arguments and not isinstance(arguments[0], TypeVar) else Any
+    if origin not in _CONCATENATING:
+        return item
+    if item not in (str, Any):
+        raise ModelError(f"{origin.__name__} can only yield str; for other items use Iterator.")
+    return str
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
