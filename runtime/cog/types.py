@@ -6,6 +6,7 @@ Which of them is allowed where, and how a value is converted, is decided in pini
 from __future__ import annotations
 
 import io
+import mimetypes
 import os
 import pathlib
 import shutil
@@ -33,6 +34,7 @@ __all__ = [
 
 _URL_SCHEMES = ("http:", "https:", "data:")
 _OPEN_TIMEOUT_SECONDS = 10
+_NAME_BYTES = 200
 
 _Item_co = TypeVar("_Item_co", covariant=True)
 
@@ -103,8 +105,9 @@ class URLPath(Path):
 
     def convert(self) -> Path:
         """Downloads the file to a temporary place, once for each call."""
-        suffix = os.path.splitext(_file_name(self._url))[1]
-        with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as local, _open(self._url) as remote:
+        with tempfile.NamedTemporaryFile(suffix=f"-{_short(_file_name(self._url))}", delete=False) as local, _open(
+            self._url
+        ) as remote:
             shutil.copyfileobj(remote, local)
         return Path(local.name)
 
@@ -164,5 +167,14 @@ def _open(url: str) -> Any:
 
 def _file_name(url: str) -> str:
     if url.startswith("data:"):
-        return "file"
-    return os.path.basename(urllib.parse.unquote(urllib.parse.urlparse(url).path)) or "file"
+        media_type = url[len("data:") :].partition(",")[0].partition(";")[0]
+        return f"file{mimetypes.guess_extension(media_type) or ''}"
+    last = urllib.parse.urlparse(url).path.rpartition("/")[2]
+    return urllib.parse.unquote(last).replace("/", "_").replace("\0", "_") or "file"
+
+
+def _short(name: str) -> str:
+    """Within what a file system takes, and with its extension."""
+    stem, extension = os.path.splitext(name)
+    room = max(0, _NAME_BYTES - len(extension.encode()))
+    return stem.encode()[:room].decode(errors="ignore") + extension

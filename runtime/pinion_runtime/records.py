@@ -29,7 +29,9 @@ Components = Dict[str, Any]
 
 
 def describe_result(signature: Signature, title: str, components: Components) -> dict[str, Any]:
-    described = _describe(signature.result, components)
+    records: Components = {}
+    described = _describe(signature.result, records)
+    components.update(records)
     if not signature.is_iterator:
         return {"title": title, **described}
     marks = {"x-cog-array-type": "iterator"}

@@ -9,6 +9,7 @@ import math
 import os
 from typing import Any
 
+from cog import FieldInfo
 from pinion_runtime.document import document
 from pinion_runtime.records import describe_result
 from pinion_runtime.signature import Parameter, Signature
@@ -88,7 +89,15 @@ def _limits(parameter: Parameter) -> dict[str, Any]:
     schema, field = parameter.kind.schema, parameter.field
     if parameter.kind.item is not None:
         counts = {"minItems": field.min_length, "maxItems": field.max_length}
-        return {key: count for key, count in counts.items() if count is not None}
+        of_items = parameter.kind.item.schema
+        # the length is that of the list; a range or a pattern can only be that of its items
+        of_each = {key: each for key, each in _named_limits(of_items, field).items() if not key.endswith("Length")}
+        limits = {key: count for key, count in counts.items() if count is not None}
+        return {**limits, "items": {**of_items, **of_each}}
+    return _named_limits(schema, field)
+
+
+def _named_limits(schema: dict[str, Any], field: FieldInfo) -> dict[str, Any]:
     named = _LIMITS.get(schema.get("type", ""), {})
     return {key: getattr(field, name) for key, name in named.items() if _is_expressible(getattr(field, name))}
 

@@ -31,6 +31,7 @@ class AsyncServing:
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # a setup() that is not async may ask for it
         self._tasks: dict[Prediction, asyncio.Task[Outcome]] = {}
+        self._is_open = True
         control.ask_health = HealthCheck(model.healthcheck, self._awaited, writer).ask
 
     def set_up(self) -> None:
@@ -42,20 +43,22 @@ class AsyncServing:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        self._news = asyncio.Event()
-        self._control.on_arrival = lambda: _quietly(self._loop, self._news.set)
+        self._is_over = self._loop.create_future()
+        self._control.on_arrival = lambda: _quietly(self._loop, self._take)
         self._control.interrupt = lambda prediction: _quietly(self._loop, self._interrupt, prediction)
-        is_open = True
-        while is_open or self._tasks:
-            self._news.clear()
-            while is_open and len(self._tasks) < self._concurrency and not self._control.inbox.empty():
-                prediction = self._control.inbox.get_nowait()
-                if prediction is None:
-                    is_open = False
-                else:
-                    self._begin(prediction)
-            if is_open or self._tasks:
-                await self._news.wait()
+        self._take()  # what arrived during setup
+        await self._is_over
+
+    def _take(self) -> None:
+        """A callback rather than a task that waits: each turn of the loop costs a system call."""
+        while self._is_open and len(self._tasks) < self._concurrency and not self._control.inbox.empty():
+            prediction = self._control.inbox.get_nowait()
+            if prediction is None:
+                self._is_open = False
+            else:
+                self._begin(prediction)
+        if not self._is_open and not self._tasks and not self._is_over.done():
+            self._is_over.set_result(None)
 
     def _begin(self, prediction: Prediction) -> None:
         # Alone, a prediction owns all that the process prints, and the pipe keeps it in order with what C code prints.
@@ -72,7 +75,7 @@ class AsyncServing:
         del self._tasks[prediction]
         self._control.forget(prediction)
         conclude(self._writer, prediction, outcome, began)
-        self._news.set()
+        self._take()
 
     def _interrupt(self, prediction: Prediction) -> None:
         task = self._tasks.get(prediction)
