@@ -55,8 +55,30 @@ class Opaque:
     """`Annotated[T, Opaque]`: pass the value on as it is, whatever T says."""
 
 
-class Secret:
+class _Field:
+    """What pydantic 1 and 2 ask of a class that stands in a model of theirs."""
+
+    @classmethod
+    def validate(cls, value: Any) -> Any:
+        raise NotImplementedError
+
+    @classmethod
+    def __get_validators__(cls) -> Iterator[Any]:
+        yield cls.validate
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema  # the model's own, which is asking
+
+        return core_schema.no_info_plain_validator_function(cls.validate)
+
+
+class Secret(_Field):
     """A text that does not show itself when printed."""
+
+    @classmethod
+    def validate(cls, value: Any) -> Secret:
+        return value if isinstance(value, Secret) else cls(value)
 
     def __init__(self, secret_value: str | None) -> None:
         self._secret_value = secret_value
@@ -80,7 +102,7 @@ class Secret:
         return hash(self._secret_value)
 
 
-class Path(pathlib.PosixPath):  # the concrete class, so that joins stay a cog.Path
+class Path(_Field, pathlib.PosixPath):  # the concrete class, so that joins stay a cog.Path
     @classmethod
     def validate(cls, value: Any) -> pathlib.Path:
         """A path as it is, a text as a path, a URL as a file that is not yet downloaded."""
@@ -118,7 +140,7 @@ class URLPath(Path):
         return (URLPath, (self._url,))
 
 
-class File(io.IOBase):
+class File(_Field, io.IOBase):
     """Deprecated by Cog in favour of Path. As an input it is an open binary file."""
 
     @classmethod

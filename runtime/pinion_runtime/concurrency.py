@@ -17,8 +17,9 @@ _VARIABLE = "COG_MAX_CONCURRENCY"
 def concurrency_of(model: Model, of_manifest: int | None) -> int:
     most = _most(model, of_manifest)
     if most > 1 and not model.signature.is_async:
+        name = getattr(model.predict, "__name__", "predict")
         raise ModelError(
-            f"The model asks for {most} predictions at once, but its {model.predict.__name__}() is not async. "
+            f"The model asks for {most} predictions at once, but its {name}() is not async. "
             f"Make it `async def`, or set the concurrency to 1."
         )
     return most

@@ -11,7 +11,7 @@ import io
 import sys
 import threading
 from contextvars import ContextVar
-from typing import Any, BinaryIO
+from typing import Any
 
 from pinion_runtime.frames import FrameWriter, compose
 
@@ -57,23 +57,29 @@ printing: ContextVar[Printed] = ContextVar("printing")
 
 
 def install() -> None:
-    """Before the model is imported, because its loggers keep the stream they find then."""
-    sys.stdout, sys.stderr = _routed(sys.stdout), _routed(sys.stderr)
+    """Before the model is imported, because its loggers keep the stream they find then.
+
+    As Python does, we keep a second reference: a model that wraps sys.stdout.buffer anew drops the first one, and a
+    stream that nobody holds closes what is beneath it.
+    """
+    sys.__stdout__ = sys.stdout = _routed(sys.stdout)  # type: ignore[misc]
+    sys.__stderr__ = sys.stderr = _routed(sys.stderr)  # type: ignore[misc]
 
 
 def _routed(stream: Any) -> Any:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
-    raw: Any = _Routed(stream.buffer, stream.name)
+    raw: Any = _Routed(stream)
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=True)
 
 
 class _Routed(io.RawIOBase):
     """The file beneath sys.stdout or sys.stderr; without a state of its own, a cancel in its midst harms nothing."""
 
-    def __init__(self, through: BinaryIO, name: str) -> None:
-        self._through = through
-        self.name = name
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream  # held for the same reason
+        self._through = stream.buffer
+        self.name = stream.name
         self.mode = "wb"
 
     def writable(self) -> bool:

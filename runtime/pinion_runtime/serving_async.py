@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, AsyncIterator, Awaitable, Iterable
 
 from cog.scope import Scope, running
+from pinion_runtime import logs
 from pinion_runtime.control import Control, Prediction
 from pinion_runtime.frames import FrameWriter, compose
 from pinion_runtime.health import HealthCheck
@@ -95,6 +96,9 @@ class AsyncServing:
             output = await self._predict(prediction, printed)
         except BaseException as error:  # user code: also SystemExit must not end the process
             return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
+        finally:
+            if printed:
+                logs.flush()  # here, where it is known whose it is: a model may have wrapped the streams
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
 
     def _awaited(self, pending: Awaitable[Any]) -> Any:

@@ -20,7 +20,7 @@ _CONCATENATING = (ConcatenateIterator, AsyncConcatenateIterator)
 _ASYNC_ITERATORS = (AsyncConcatenateIterator, collections.abc.AsyncIterator, collections.abc.AsyncGenerator)
 _ITERATORS = (ConcatenateIterator, collections.abc.Iterator, collections.abc.Generator, *_ASYNC_ITERATORS)
 # What else a generator may be annotated with; alone they do not make an iterator, a list is one of them.
-_ITERABLES = (*_ITERATORS, collections.abc.Iterable, collections.abc.AsyncIterable)
+_ITERABLES = (*_ITERATORS, collections.abc.Iterable, collections.abc.AsyncIterable, list, collections.abc.Sequence)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Signature:
     is_streaming: bool  # @streaming
 
 
-def read_signature(function: Callable[..., Any]) -> Signature:
+def read_signature(predict: Any) -> Signature:
+    function = predict if inspect.isroutine(predict) else predict.__call__  # an object that can be called
     hints = _hints(function)
     parameters = inspect.signature(function).parameters.values()
     result = hints.get("return", Any)

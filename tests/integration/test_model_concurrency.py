@@ -79,6 +79,13 @@ async def test_whatever_python_code_prints_goes_to_the_prediction_that_printed_i
     await asyncio.gather(*running)
 
 
+async def test_a_model_may_wrap_the_stream_it_prints_to(start: Start):
+    process = await start("wraps_its_output")
+    heard = Heard()
+    done = await process.predict("p1", {"text": "wrapped ä"}, heard.take)
+    assert (done.output, heard.logs) == ("1 False <stdout>", "wrapped ä\n")
+
+
 @pytest.mark.parametrize("how", ["child", "descriptor"])
 async def test_what_others_print_goes_to_the_only_prediction_or_to_the_process(start: Start, how: str):
     process = await start("runs_two_at_once")

@@ -171,6 +171,24 @@ def test_a_decorator_does_not_hide_what_a_function_is(function: Any, is_iterator
     assert [parameter.name for parameter in signature.parameters] == ["text"]
 
 
+def test_an_object_that_can_be_called_is_a_predict_function():
+    class Answers:
+        async def __call__(self, text: str) -> str:
+            return text
+
+    signature = read_signature(Answers())
+    assert signature.is_async
+    assert [parameter.name for parameter in signature.parameters] == ["text"]
+
+
+def test_a_generator_that_says_it_is_a_list_yields_the_items_of_one():
+    def generates() -> list[str]:
+        yield "a"
+
+    signature = read_signature(generates)
+    assert (signature.is_iterator, signature.result) == (True, str)
+
+
 def test_an_iterator_that_is_joined_can_only_hold_texts():
     def numbers() -> cog.ConcatenateIterator[int]: ...
     def bare() -> cog.ConcatenateIterator: ...

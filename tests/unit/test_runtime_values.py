@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
 
+import pydantic
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "runtime"))
@@ -190,6 +191,17 @@ class Record(cog.BaseModel):
 )
 def test_a_result_is_encoded(value: Any, expected: Any):
     assert json.loads(encode(value)) == expected
+
+
+def test_our_types_may_stand_in_a_pydantic_model(tmp_path: Path):
+    class Segment(pydantic.BaseModel):
+        path: Optional[cog.Path] = None
+        key: cog.Secret
+
+    (tmp_path / "a.txt").write_text("content")
+    segment = Segment(path=str(tmp_path / "a.txt"), key="open sesame")
+    assert isinstance(segment.path, cog.Path)
+    assert json.loads(encode([segment])) == [{"path": {"$file": str(tmp_path / "a.txt")}, "key": "open sesame"}]
 
 
 def test_open_files_are_named_and_nameless_ones_written_down(tmp_path: Path):
