@@ -79,10 +79,14 @@ class App:
         await request.answer(200, {"cog_version": COG_VERSION, **_ADDRESSES})
 
     async def _health_check(self, request: Request) -> None:
+        complaint = await self._model.complaint()
         health = self._model.health
-        if health == Health.READY and self._runs.is_full:
+        if complaint is not None:
+            health = Health.UNHEALTHY
+        elif health == Health.READY and self._runs.is_full:
             health = Health.BUSY
-        await request.answer(200, {"status": health, "setup": self._model.setup})
+        told = {} if complaint is None else {"user_healthcheck_error": complaint}
+        await request.answer(200, {"status": health, "setup": self._model.setup, **told})
 
     async def _document(self, request: Request) -> None:
         if self._model.interface is None:

@@ -24,7 +24,11 @@ _STEADY_SECONDS = 60.0
 
 
 class Health(StrEnum):
-    """What `/health-check` can say. DEFUNCT: was ready once, died, and does not start again; it is still tried."""
+    """What `/health-check` can say.
+
+    DEFUNCT: was ready once, died, and does not start again; it is still tried.
+    UNHEALTHY: ready, but says that it is not well.
+    """
 
     UNKNOWN = "UNKNOWN"
     STARTING = "STARTING"
@@ -32,6 +36,7 @@ class Health(StrEnum):
     BUSY = "BUSY"
     SETUP_FAILED = "SETUP_FAILED"
     DEFUNCT = "DEFUNCT"
+    UNHEALTHY = "UNHEALTHY"
 
 
 class Model:
@@ -65,6 +70,14 @@ class Model:
         if self.health != Health.READY or self._process is None or self.interface is None:
             raise ModelNotReady(_REASONS.get(self.health))
         return self._process, self.interface
+
+    async def complaint(self) -> str | None:
+        """Why a ready model says that it is not well; asked anew each time."""
+        if self.health != Health.READY or self._process is None:
+            return None
+        word = await self._process.healthcheck()
+        # one that has died meanwhile is not unwell, but starting
+        return None if word.is_well or self.health != Health.READY else word.message
 
     async def keep(self) -> None:
         """Until it is canceled, or the first setup fails: what fails before anything has run would fail again."""

@@ -120,6 +120,7 @@ class _Run:
         self._process = process
         self._files = files
         self._headers = {"x-prediction-id": prediction.id, **wish.trace}
+        self._context = wish.context
         self._wanted = interface.files(prediction.input)
         self._fetching: asyncio.Task[dict[str, Any]] | None = None
         self._backlog: deque[Event] = deque()
@@ -148,7 +149,7 @@ class _Run:
             await asyncio.to_thread(remove, folder)
 
     async def _run_model(self, given: dict[str, Any]) -> Done:
-        done = await self._process.predict(self.prediction.id, given, self._take)
+        done = await self._process.predict(self.prediction.id, given, self._take, context=self._context)
         if self._storing:
             await self._storing
         try:

@@ -26,6 +26,7 @@ class Wish:
 
     id: str
     input: dict[str, Any]
+    context: dict[str, str]
     created_at: str | None
     webhook: str | None
     webhook_events: frozenset[str]
@@ -36,7 +37,7 @@ class Wish:
 def read_wish(raw: bytes, headers: Mapping[str, str], interface: Interface, path_id: str | None = None) -> Wish:
     """InvalidRequest names everything that is wrong."""
     body = _parsed(raw)
-    problems = [*_wrong_id(body, path_id), *_wrong_webhook(body), *_wrong_date(body)]
+    problems = [*_wrong_id(body, path_id), *_wrong_webhook(body), *_wrong_date(body), *_wrong_context(body)]
     try:
         known = interface.check(_or(body.get("input"), {}))
     except InvalidRequest as refusal:
@@ -46,6 +47,7 @@ def read_wish(raw: bytes, headers: Mapping[str, str], interface: Interface, path
     return Wish(
         id=path_id or body.get("id") or new_id(),
         input=known,
+        context=_or(body.get("context"), {}),
         created_at=body.get("created_at"),
         webhook=body.get("webhook"),
         webhook_events=frozenset(_or(body.get("webhook_events_filter"), EVENTS)),
@@ -102,3 +104,10 @@ def _wrong_date(body: Mapping[str, Any]) -> list[Problem]:
     except (ValueError, TypeError):
         return [Problem("value_error.datetime", "created_at", "invalid datetime format")]
     return []
+
+
+def _wrong_context(body: Mapping[str, Any]) -> list[Problem]:
+    given = _or(body.get("context"), {})
+    if isinstance(given, dict) and all(isinstance(value, str) for value in given.values()):
+        return []
+    return [Problem("type_error.dict", "context", "must be an object of texts")]

@@ -45,6 +45,7 @@ class Predictor:
         except SetupFailed as failure:
             await self._refuse(prediction_id, delivery, _cannot_run(failure))
             return
+        self._take_as_many_as_fit(queue)
         with self.ledger.carrying(prediction_id):
             row = await self.ledger.claim(prediction_id, delivery)
             if row:
@@ -55,7 +56,8 @@ class Predictor:
         recorder = Recorder(self.database, self.ledger, row, interval, partial(self.resident.interrupt, row.id))
         try:
             done = await self._run(row, recorder)
-            self._look_ahead(queue, done)
+            self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
+            self._take_as_many_as_fit(queue)
             with queue.seat_given_up():
                 await recorder.finish(done)
         except Exception as error:  # a row left `processing` under a living worker would never end
@@ -85,9 +87,8 @@ class Predictor:
 
         await persistently(write)
 
-    def _look_ahead(self, queue: BellWorker, done: Done) -> None:
+    def _take_as_many_as_fit(self, queue: BellWorker) -> None:
         """A model that answers in no time is kept busy by taking its next jobs early; a slow one must not hoard."""
-        self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
         ahead = int(_LOOK_AHEAD_SECONDS / max(self.usual_seconds, 0.001))
         queue.resize(self.resident.concurrency + min(ahead, _LOOK_AHEAD_MAX))
 
