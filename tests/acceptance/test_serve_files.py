@@ -21,7 +21,7 @@ def depot() -> Iterator[Depot]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with serving("writes_files") as served:
+    with serving("copies_files") as served:
         yield served
 
 
@@ -122,7 +122,7 @@ def test_a_cancel_does_not_wait_for_a_download(served: Served, depot: Depot, rec
 
 
 def test_outputs_are_uploaded_as_they_come(depot: Depot) -> None:
-    with serving("writes_files", "--upload-url", f"{depot.url}/uploads") as served:
+    with serving("copies_files", "--upload-url", f"{depot.url}/uploads") as served:
         trace = {"traceparent": "00-1-2-01"}
         body = served.predict({"id": "u1", "input": {"source": "data:text/plain,up"}}, **trace).json()
         assert body["output"] == [f"{depot.url}/uploads/copy%20{number}.txt" for number in range(2)]
@@ -134,7 +134,7 @@ def test_outputs_are_uploaded_as_they_come(depot: Depot) -> None:
 
 
 def test_where_an_output_went_is_what_the_server_says(depot: Depot) -> None:
-    with serving("writes_files", "--upload-url", f"{depot.url}/u/") as served:
+    with serving("copies_files", "--upload-url", f"{depot.url}/u/") as served:
         body = {"input": {"source": "data:,x", "times": 1}}
         depot.location = "https://cdn.example/final.txt?signature=secret"
         assert served.predict(body).json()["output"] == ["https://cdn.example/final.txt"]
@@ -143,7 +143,7 @@ def test_where_an_output_went_is_what_the_server_says(depot: Depot) -> None:
 
 
 def test_an_upload_is_tried_again_and_fails_the_prediction_in_the_end(depot: Depot) -> None:
-    with serving("writes_files", "--upload-url", depot.url) as served:
+    with serving("copies_files", "--upload-url", depot.url) as served:
         body = {"input": {"source": "data:,x", "times": 2}}
         depot.answers = [503, 500]
         assert served.predict(body).json()["status"] == "succeeded"
