@@ -219,7 +219,7 @@ def report(pairs: list[tuple[Figures, Figures]], once: Figures) -> None:
     """Medians over the rounds; the ratio says how many times better ours is."""
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
     print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}, ", end="")
-    print(f"ten million additions take {_pace():.2f} s\n")
+    print(f"ten million additions take {pace():.2f} s\n")
     print("| figure | Pinion | plain arq | ratio |\n|---|---:|---:|---:|")
     for name in pairs[0][0]:
         mine = statistics.median(pair[0][name] for pair in pairs)
@@ -233,7 +233,7 @@ def report(pairs: list[tuple[Figures, Figures]], once: Figures) -> None:
         print(f"| {name} | {value:.1f} | – | – |")
 
 
-def _pace() -> float:
+def pace() -> float:
     """How fast this machine is today: hosts of one name differ by a factor of two."""
     begin, total = time.perf_counter(), 0
     for number in range(10_000_000):

@@ -5,6 +5,7 @@ Each command's work stands in the module of its name, loaded only when it is wan
 
 import sys
 import tomllib
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,6 +61,30 @@ def run(
     from cli.run import run
 
     run(model, inputs or [], document, url)
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="The model's folder, with its cog.yaml.")] = Path(),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="0 is any free one.", show_default="PORT, or 5000")] = None,
+    upload_url: Annotated[
+        str | None, typer.Option(help="Put output files there.", show_default="as data URLs into the answer")
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option(help="Interpreter of the model's environment.", show_default="Pinion's own")
+    ] = None,
+    await_explicit_shutdown: Annotated[
+        bool, typer.Option("--await-explicit-shutdown", help="Ignore SIGTERM; POST /shutdown ends the server.")
+    ] = False,
+) -> None:
+    """Serve one model's folder with Cog's own HTTP API: no queue, no database, no token."""
+    from cli.serve import serve
+
+    options = {"host": host, "port": port, "upload-url": upload_url, "python": python}
+    serve(folder, {**options, "await-explicit-shutdown": await_explicit_shutdown})
 
 
 @app.command()

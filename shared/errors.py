@@ -5,6 +5,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     PinionError
     ├── SettingsError
     ├── UnsupportedSchema
+    ├── FileUnavailable             an input that is a file, or an output, cannot be had; the prediction fails
     ├── RequestError                the caller has to change something
     │   ├── MalformedRequest
     │   ├── MalformedBody
@@ -19,11 +20,12 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── Forbidden
     │   ├── NotFound
     │   └── Conflict
+    │       └── ModelBusy
     ├── Unavailable                 ours to repair; the same request may work later
     │   ├── QueueUnavailable
     │   ├── DatabaseUnavailable
+    │   ├── ModelNotReady
     │   └── OutOfSpace
-    ├── FileUnavailable             an input that is a file, or an output, cannot be had; the prediction fails
     └── OutboundError               a request to a foreign address got no answer
         ├── AddressBlocked
         ├── NameUnresolved
@@ -155,6 +157,10 @@ class Conflict(RequestError):
     title = "Conflict"
 
 
+class ModelBusy(Conflict):
+    """Already running a prediction"""
+
+
 class Unavailable(PinionError):
     """The service cannot do this at the moment."""
 
@@ -169,6 +175,10 @@ class DatabaseUnavailable(Unavailable):
     """The database is not reachable at the moment."""
 
 
+class ModelNotReady(Unavailable):
+    """The model is not ready to run predictions."""
+
+
 class OutOfSpace(Unavailable):
     """The server has no room left to store this. Its operator has to free some."""
 
@@ -176,7 +186,7 @@ class OutOfSpace(Unavailable):
 
 
 class FileUnavailable(PinionError):
-    """The file cannot be read or stored."""
+    """A file of the prediction could not be fetched or stored."""
 
 
 class OutboundError(PinionError):

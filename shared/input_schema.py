@@ -57,14 +57,18 @@ _COPIED = _WORDING.keys() - _NESTED - {"exclusiveMinimum", "exclusiveMaximum"}
 class InputSchema:
     """The compiled schema of one version; made by `compile_schema`."""
 
-    def __init__(self, validators: Mapping[str, jsonschema_rs.Validator], required: tuple[str, ...]) -> None:
+    def __init__(
+        self, validators: Mapping[str, jsonschema_rs.Validator], required: tuple[str, ...], *, takes_any_key: bool
+    ) -> None:
         self._validators = validators
         self._required = required
+        self._takes_any_key = takes_any_key
 
     def check(self, input: Any) -> dict[str, Any]:
-        """The input to store: unknown keys dropped, nothing else changed. InvalidRequest names all that is wrong.
+        """The input to store: keys the model does not take dropped, nothing else changed.
 
-        Dropping matters beyond tolerance: Replicate's JavaScript client can send its API token as a key `auth`.
+        InvalidRequest names all that is wrong. Dropping matters beyond tolerance: Replicate's JavaScript client can
+        send its API token as a key `auth`.
         """
         if not isinstance(input, dict):
             raise InvalidRequest([_worded("type", "input", "object", input)])
@@ -75,7 +79,7 @@ class InputSchema:
             problems += _explain(self._validators[name], f"input.{name}", known[name])
         if problems:
             raise InvalidRequest(problems[:_PROBLEMS_MAX])
-        return known
+        return input if self._takes_any_key else known
 
 
 def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> InputSchema:
@@ -96,7 +100,8 @@ def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> Inpu
             # `seed: int = Input(default=None)`: published as a plain integer, yet None is what it gets when left out.
             schema = _or_null(schema)
         validators[name] = _validator(schema, path)
-    return InputSchema(validators, tuple(required))
+    takes_any_key = root.get("additionalProperties") is True  # its predict() has **kwargs
+    return InputSchema(validators, tuple(required), takes_any_key=takes_any_key)
 
 
 class _Translation:

@@ -21,13 +21,13 @@ _HALF_A_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 _BYTE_POSITION = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 
 
-def parse_body(raw: bytes) -> dict[str, Any]:
+def parse_body(raw: bytes, values_max: int = VALUES_MAX) -> dict[str, Any]:
     """The JSON object in `raw`; numbers keep every digit, of duplicate keys the last one counts.
 
     MalformedBody for what is not JSON; InvalidRequest for JSON we refuse: not an object, NUL, too deep, too much.
     """
-    if _has_too_many_separators(raw):
-        raise _refused("body has too many values (limit 100,000)")
+    if _has_too_many_separators(raw, values_max):
+        raise _too_many(values_max)
     try:
         body = _decoder.decode(raw)
     except RecursionError:
@@ -36,17 +36,17 @@ def parse_body(raw: bytes) -> dict[str, Any]:
         raise _reason(raw, error) from None
     if not isinstance(body, dict):
         raise _refused("body must be a JSON object")
-    _walk(body)
+    _walk(body, values_max)
     return body
 
 
-def _has_too_many_separators(raw: bytes) -> bool:
+def _has_too_many_separators(raw: bytes, values_max: int) -> bool:
     """Counts commas and brackets outside strings before any value is built.
 
     Ten million zeros take a second to decode; counting them takes milliseconds. Every value brings at most
     two separators, so nothing within the limit is refused here.
     """
-    most = 2 * VALUES_MAX
+    most = 2 * values_max
     if _separators(raw) <= most:
         return False
     pieces = raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"', 2 * most)
@@ -57,7 +57,7 @@ def _separators(text: bytes) -> int:
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
-def _walk(body: dict[str, Any]) -> None:
+def _walk(body: dict[str, Any], values_max: int) -> None:
     """Level by level without recursion, because the depth is the caller's choice."""
     level: list[Any] = [body]
     seen = 0
@@ -65,8 +65,8 @@ def _walk(body: dict[str, Any]) -> None:
         below: list[Any] = []
         for container in level:
             seen += len(container)
-            if seen > VALUES_MAX:
-                raise _refused("body has too many values (limit 100,000)")
+            if seen > values_max:
+                raise _too_many(values_max)
             below.extend(_containers_in(container))
         if not below:
             return
@@ -87,6 +87,10 @@ def _refuse_nul(texts: Iterable[str]) -> None:
     # Postgres cannot store it, neither in text nor in jsonb.
     if any("\0" in text for text in texts):
         raise _refused("NUL is not allowed")
+
+
+def _too_many(values_max: int) -> InvalidRequest:
+    return _refused(f"body has too many values (limit {values_max:,})")
 
 
 def _refused(description: str) -> InvalidRequest:

@@ -37,13 +37,14 @@ class Host:
         self.presence = Presence(settings, database, feed, self.residency.cancel, self.residency.interrupt)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)
+        self.queue: BellWorker | None = None
 
     async def predict(self, version_id: str, prediction_id: str, delivery: int = 1) -> None:
         resident = self.residency.resident(version_id)
         predictor = Predictor(self.settings, self.database, self.ledger, self.files, resident)
         queue = predict_queue(version_id)
-        seats = BellWorker(self.database.redis, self.database.redis, queue, "predict", predictor.predict, 1)
-        await predictor.predict(seats, prediction_id, delivery)
+        self.queue = BellWorker(self.database.redis, self.database.redis, queue, "predict", predictor.predict, 1)
+        await predictor.predict(self.queue, prediction_id, delivery)
 
     async def run(self, rows: Rows, version_id: str, **wanted: Any) -> Row[Any]:
         """A prediction of this version, to its end."""

@@ -149,9 +149,10 @@ class BellWorker(arq.Worker):
 
     def resize(self, seats: int) -> None:
         """How many jobs may run at once from now on, besides those that gave up their seat."""
-        self.max_jobs += seats - self._seats
-        self._seats = seats
-        self._free.set()
+        if seats != self._seats:
+            self.max_jobs += seats - self._seats
+            self._seats = seats
+            self._free.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -30,6 +30,10 @@ class Manifest:
     """`file.py:Name` of the predictor."""
     environment: dict[str, str]
     """The whole environment of the model's process."""
+    concurrency: int | None = None
+    """Predictions at once, where cog.yaml says it."""
+    train: str | None = None
+    """`file.py:name` of the training, if there is one."""
 
 
 def read_manifest(source: Path) -> Manifest:
@@ -43,7 +47,23 @@ def read_manifest(source: Path) -> Manifest:
     named = [content[key] for key in ("predict", "run") if content.get(key)] if isinstance(content, dict) else []
     if len(named) != 1 or not isinstance(named[0], str) or not _REFERENCE.fullmatch(named[0]):
         raise SetupFailed('cog.yaml must name the predictor, once, like `predict: "predict.py:Predictor"`.')
-    return Manifest(named[0], _environment(content.get("environment") or []))
+    environment = _environment(content.get("environment") or [])
+    return Manifest(named[0], environment, _concurrency(content.get("concurrency")), _training(content.get("train")))
+
+
+def _concurrency(said: Any) -> int | None:
+    if said is None:
+        return None
+    most = said.get("max") if isinstance(said, dict) else None
+    if type(most) is not int or most < 1:
+        raise SetupFailed("`concurrency` in cog.yaml must be like `max: 4`, a whole number from 1.")
+    return most
+
+
+def _training(named: Any) -> str | None:
+    if named is not None and not (isinstance(named, str) and _REFERENCE.fullmatch(named)):
+        raise SetupFailed('`train` in cog.yaml must be like `train: "train.py:train"`.')
+    return named
 
 
 def _environment(added: Any) -> dict[str, str]:

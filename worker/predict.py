@@ -48,6 +48,7 @@ class Predictor:
         except SetupFailed as failure:
             await self._refuse(prediction_id, delivery, _cannot_run(failure))
             return
+        self._take_as_many_as_fit(queue)
         with self.ledger.carrying(prediction_id):
             row = await self.ledger.claim(prediction_id, delivery)
             if row:
@@ -59,7 +60,8 @@ class Predictor:
         async with self.files.of(row, recorder.take, interrupt) as files:
             try:
                 done = await self._run(row, files)
-                self._look_ahead(queue, done)
+                self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
+                self._take_as_many_as_fit(queue)
                 with queue.seat_given_up():
                     await recorder.finish(await files.settled(done))
             except Exception as error:  # a row left `processing` under a living worker would never end
@@ -94,9 +96,8 @@ class Predictor:
 
         await persistently(write)
 
-    def _look_ahead(self, queue: BellWorker, done: Done) -> None:
+    def _take_as_many_as_fit(self, queue: BellWorker) -> None:
         """A model that answers in no time is kept busy by taking its next jobs early; a slow one must not hoard."""
-        self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
         ahead = int(_LOOK_AHEAD_SECONDS / max(self.usual_seconds, 0.001))
         queue.resize(self.resident.concurrency + min(ahead, _LOOK_AHEAD_MAX))
 

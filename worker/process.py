@@ -5,26 +5,24 @@ No database, queue, HTTP or webhook is known here. The frames are listed in runt
 
 import asyncio
 import codecs
-import contextlib
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from worker.child import describe_death, spawn
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
-from worker.manifest import read_manifest
+from worker.health import Health, HealthCheck
+from worker.manifest import Manifest, read_manifest
+from worker.running import Run
 
 CANCEL_GRACE = timedelta(milliseconds=500)
 
-_PROGRAM = Path(__file__).resolve().parent.parent / "runtime" / "pinion_runtime" / "main.py"
-# More than a pipe holds (64 KiB; 1 MiB where pages are large), so one read empties it as it is at that moment.
-_READ_BYTES = 1 << 20
 _SETUP_LOGS_CHARACTERS = 1 << 18
+_STRAY_LOGS_CHARACTERS = 1 << 16
 _ENDED_TO_CANCEL = "The model process was stopped because a prediction could not be canceled otherwise."
 
 
@@ -33,14 +31,17 @@ class ModelProcess:
 
     def __init__(self, on_setup_log: Callable[[str], None] | None = None) -> None:
         self.schema: dict[str, Any] = {}  # OpenAPI document
-        self.concurrency = 1  # predictions it can run at once; more are run one after the other
-        self.is_iterator, self.setup_logs = False, ""
+        self.concurrency = 1  # predictions it can run at once; more wait for their turn
+        self.is_iterator, self.has_healthcheck = False, False
+        self.setup_logs = ""
+        self.stray_logs = ""  # the last of what was printed while it was not clear by which prediction
         self._on_setup_log = on_setup_log or (lambda text: None)
         self._loop = asyncio.get_running_loop()
         self._described, self._set_up = asyncio.Event(), asyncio.Event()
         self._setup_error: str | None = None
         self._impatience: asyncio.TimerHandle | None = None
-        self._runs: dict[str, _Run] = {}  # in the order in which they were sent, which is that in which they run
+        self._health = HealthCheck(self._send)
+        self._runs: dict[str, Run] = {}  # in the order in which they were sent, which is that in which they begin
         self._why_ended: str | None = None  # set when we end the process, not when it ends itself
         self._line: list[bytes] = []  # a line that has arrived in part
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -50,20 +51,21 @@ class ModelProcess:
         cls,
         source: Path,
         *,
+        mode: Literal["predict", "train"] = "predict",
         python: Path | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
         """Returns when the model is imported and its schema known; setup() then goes on, see ready().
 
-        Both together may take `setup_limit`.
+        Both together may take `setup_limit`. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
         model = cls(on_setup_log)
         await model._spawn(source, python or Path(sys.executable), manifest.environment)
         try:
             model._limit_setup(setup_limit)
-            model._send({"type": "start", "reference": manifest.reference})
+            model._send(_start_frame(manifest, mode))
             await model._described.wait()
             if model._setup_error is not None:
                 await model.ready()
@@ -78,19 +80,26 @@ class ModelProcess:
         if self._setup_error is not None:
             raise SetupFailed(self._setup_error, self.setup_logs)
 
-    async def predict(self, prediction_id: str, input: dict[str, Any], take: Callable[[Event], None]) -> Done:
+    async def predict(
+        self,
+        prediction_id: str,
+        input: dict[str, Any],
+        take: Callable[[Event], None],
+        *,
+        context: dict[str, str] | None = None,
+    ) -> Done:
         """Runs one prediction; `input` names files by local paths. Every failure of the model is a Done."""
         if prediction_id in self._runs:
             raise ValueError("this prediction is already running in this process")
         if not self.alive:
             return Done("failed", error="The model process had ended before the prediction could start.")
         self._read_logs()  # what was printed between predictions belongs to none
-        run = self._runs[prediction_id] = _Run(prediction_id, take, self._loop.create_future())
-        self._send({"type": "predict", "id": prediction_id, "input": input})
+        run = self._runs[prediction_id] = Run(prediction_id, take, self._loop.create_future())
+        self._send({"type": "predict", "id": prediction_id, "input": input, "context": context or {}})
         try:
             return await run.done
-        except asyncio.CancelledError:  # nobody wants its events any more
-            run.take = lambda event: None
+        except asyncio.CancelledError:
+            run.ignore()
             self.cancel(prediction_id)
             raise
 
@@ -103,13 +112,19 @@ class ModelProcess:
         self._send({"type": "cancel", "id": prediction_id})
         self._give_grace()
 
+    async def healthcheck(self) -> Health:
+        """What the model's own healthcheck() says; well as long as it lives when it has none or is not yet ready."""
+        if not self.alive:
+            return Health(False, self._why_ended or "The model process has ended.")
+        return await self._health.ask() if self.has_healthcheck and self._set_up.is_set() else Health(True)
+
     @property
-    def _running(self) -> "_Run | None":
-        return next(iter(self._runs.values()), None) if self._set_up.is_set() else None
+    def _running(self) -> list[Run]:
+        return list(islice(self._runs.values(), self.concurrency)) if self._set_up.is_set() else []
 
     @property
     def alive(self) -> bool:
-        return self._why_ended is None and self._process.returncode is None
+        return self._why_ended is None and self._child.is_running
 
     async def wait_closed(self) -> None:
         await asyncio.shield(self._burial)
@@ -117,47 +132,23 @@ class ModelProcess:
     async def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
         """Lets the process leave within the grace, then ends its whole group. May be called again."""
         self._why_ended = self._why_ended or "The model process was stopped."
-        self._control.close()  # the end of file tells it to leave
+        self._child.control.close()  # the end of file tells it to leave
         if not self._burial.done():
             impatience = self._loop.call_later(grace.total_seconds(), self._end, self._why_ended)
             self._burial.add_done_callback(lambda burial: impatience.cancel())
         await self.wait_closed()
 
     async def _spawn(self, source: Path, python: Path, environment: dict[str, str]) -> None:
-        control, frames, logs = os.pipe(), os.pipe(), os.pipe()
-        self._frames, self._logs = frames[0], logs[0]
-        self._control, _ = await self._loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(control[1], "wb", 0))
-        command = [str(python), "-I", "-X", "utf8", str(_PROGRAM), str(control[0]), str(frames[1])]
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=logs[1],
-                stderr=logs[1],
-                pass_fds=(control[0], frames[1]),
-                cwd=source,
-                env=environment,
-            )
-        except OSError as error:
-            self._close()
-            raise SetupFailed(f"{python} could not be started: {error.strerror}.") from error
-        except BaseException:
-            self._close()
-            raise
-        finally:
-            for descriptor in (control[0], frames[1], logs[1]):
-                os.close(descriptor)
-        for descriptor, read in ((self._frames, self._read_frames), (self._logs, self._read_logs)):
-            os.set_blocking(descriptor, False)
-            self._loop.add_reader(descriptor, read)
+        self._child = await spawn(python, source, environment)
+        self._loop.add_reader(self._child.frames, self._read_frames)
+        self._loop.add_reader(self._child.logs, self._read_logs)
         self._burial = self._loop.create_task(self._bury())
 
     def _send(self, frame: dict[str, Any]) -> None:
-        if not self._control.is_closing():
-            self._control.write(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
+        self._child.send(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
 
     def _read_frames(self) -> bool:
-        received = self._read(self._frames)
+        received = self._child.read(self._child.frames)
         # What was printed before these frames were written is in the log pipe by now, and belongs before them.
         self._read_logs()
         *lines, rest = received.split(b"\n")
@@ -168,24 +159,17 @@ class ModelProcess:
         return bool(received)
 
     def _read_logs(self) -> None:
-        self._take_log(self._decoder.decode(self._read(self._logs)))
-
-    def _read(self, descriptor: int) -> bytes:
-        """Empty when there is nothing, now or for ever."""
-        with contextlib.suppress(BlockingIOError):
-            received = os.read(descriptor, _READ_BYTES)
-            if not received:
-                self._loop.remove_reader(descriptor)
-            return received
-        return b""
+        self._take_log(self._decoder.decode(self._child.read(self._child.logs)))
 
     def _take_log(self, text: str) -> None:
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # no database takes it
         if text and not self._set_up.is_set():
             self.setup_logs = (self.setup_logs + text)[-_SETUP_LOGS_CHARACTERS:]
             self._on_setup_log(text)
-        elif text and self._running is not None:
-            self._give(self._running, Log(text))
+        elif text and len(self._running) == 1:
+            self._give_log(self._running[0], text)
+        elif text and self._runs:
+            self._stray(text)
 
     def _take_frame(self, line: bytes) -> None:
         try:
@@ -195,30 +179,49 @@ class ModelProcess:
             # something in the model writes to our descriptor; nothing that comes from it can be trusted now
             self._end("The model process sent something that is no frame.")
 
-    def _act_on(self, frame: dict[str, Any], run: "_Run | None") -> None:
+    def _act_on(self, frame: dict[str, Any], run: Run | None) -> None:
         match frame["type"]:
             case "schema":
                 self.schema, self.concurrency = frame["openapi"], frame["concurrency"]
-                self.is_iterator = frame["iterator"]
+                self.is_iterator, self.has_healthcheck = frame["iterator"], frame["healthcheck"]
                 self._described.set()
+            case "healthcheck":
+                self._health.hear(frame["number"], frame["error"])
+            case "log" if run is None:
+                self._stray(frame["text"])
             case "ready" | "setup_failed":
                 self._end_setup(frame.get("error"))
-            case _ if run is None:
-                pass  # nobody waits for it any more
+            case _ if run is not None:  # else nobody waits for it any more
+                self._act_on_run(frame, run)
+
+    def _act_on_run(self, frame: dict[str, Any], run: Run) -> None:
+        match frame["type"]:
             case "output":
                 self._give(run, Output(frame["value"]))
             case "metric":
                 self._give(run, Metric(frame["name"], frame["value"], frame["mode"]))
+            case "log":
+                self._give_log(run, frame["text"])
+            case "interrupted":
+                run.is_heard = True
             case "done":
                 self._finish(run, Done(frame["status"], frame["output"], frame["error"], frame["predict_time"]))
 
-    def _give(self, run: "_Run", event: Event) -> None:
+    def _give(self, run: Run, event: Event) -> None:
         try:
             run.take(event)
         except Exception as error:  # the caller's own failure; the frames behind this one must still be read
-            run.take = lambda event: None
-            run.done.set_exception(error)
+            run.ignore()
+            if not run.done.done():
+                run.done.set_exception(error)
             self.cancel(run.id)
+
+    def _give_log(self, run: Run, text: str) -> None:
+        if shown := run.logs.take(text):
+            self._give(run, Log(shown))
+
+    def _stray(self, text: str) -> None:
+        self.stray_logs = (self.stray_logs + text)[-_STRAY_LOGS_CHARACTERS:]
 
     def _limit_setup(self, limit: timedelta | None) -> None:
         if limit is not None:
@@ -237,34 +240,41 @@ class ModelProcess:
             if error is not None:
                 self._end(error)  # some of its threads may go on, and hold memory
 
-    def _finish(self, run: "_Run", done: Done) -> None:
-        if run is self._running:
+    def _finish(self, run: Run, done: Done) -> None:
+        if self._running == [run]:
             self._take_log(self._decoder.decode(b"", final=True))
-        if run.ending is not None:
-            run.ending.cancel()
+        if rest := run.logs.rest():
+            self._give(run, Log(rest))
+        if run.impatience is not None:
+            run.impatience.cancel()
         del self._runs[run.id]
-        if not run.done.done():
-            run.done.set_result(done)
+        run.settle(done)
         self._give_grace()
 
     def _give_grace(self) -> None:
         """A canceled prediction that has not yet had its turn must not cost another one its process."""
-        run = self._running
-        if run is not None and run.is_canceling and run.ending is None:
-            run.ending = self._loop.call_later(CANCEL_GRACE.total_seconds(), self._end, _ENDED_TO_CANCEL)
+        for run in self._running:
+            if run.is_canceling and run.impatience is None:
+                grace = CANCEL_GRACE.total_seconds()
+                run.impatience = self._loop.call_later(grace, self._lose_patience, run)
+
+    def _lose_patience(self, run: Run) -> None:
+        """Others that run beside it are spared as long as the model still listens; until then it keeps its place."""
+        if run.is_heard and any(not other.is_canceling for other in self._running):
+            run.ignore()
+            run.settle(Done("canceled"))
+            run.impatience = None  # and when they are over, it is its turn again
+        else:
+            self._end(_ENDED_TO_CANCEL)
 
     def _end(self, why: str) -> None:
         """Ends the process, and with it all that it has started."""
         self._why_ended = self._why_ended or why
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.returncode is None:  # it may not yet have made its group
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        self._child.kill()
 
     async def _bury(self) -> None:
         """Waits for the end of the process and tells everyone who waits for it."""
-        death = _describe_death(await self._process.wait())
+        death = describe_death(await self._child.wait())
         consequence = (
             ". It will be started again for the next prediction." if self._set_up.is_set() else " during setup."
         )
@@ -272,29 +282,19 @@ class ModelProcess:
         while self._read_frames():
             pass  # the frames it wrote before it ended
         self._end_setup(self._why_ended)
+        self._health.close(self._why_ended or death)
         for run in list(self._runs.values()):
             self._finish(run, Done("canceled") if run.is_canceling else Done("failed", error=self._why_ended))
-        self._close()
-
-    def _close(self) -> None:
-        self._control.close()
-        for descriptor in (self._frames, self._logs):
-            self._loop.remove_reader(descriptor)
-            os.close(descriptor)
+        self._child.close()
 
 
-@dataclass(slots=True, eq=False)
-class _Run:
-    id: str
-    take: Callable[[Event], None]
-    done: asyncio.Future[Done]
-    is_canceling: bool = False
-    ending: asyncio.TimerHandle | None = None
-
-
-def _describe_death(code: int) -> str:
-    if code >= 0:
-        return f"The model process exited with code {code}"
-    names = {known.value: f" ({known.name})" for known in signal.Signals}
-    guess = ", probably because the machine ran out of memory" if -code == signal.SIGKILL else ""
-    return f"The model process was killed by signal {-code}{names.get(-code, '')}{guess}"
+def _start_frame(manifest: Manifest, mode: str) -> dict[str, Any]:
+    if mode == "train" and manifest.train is None:
+        raise SetupFailed('cog.yaml names nothing to train, like `train: "train.py:train"`.')
+    return {
+        "type": "start",
+        "mode": mode,
+        "reference": manifest.reference,
+        "train": manifest.train,
+        "concurrency": manifest.concurrency,
+    }

@@ -18,6 +18,7 @@ from shared.lifecycle import Ending, Progress
 from shared.live import Chunk
 from worker.events import Done, Event, Log, Metric, Output
 from worker.ledger import Ledger
+from worker.metrics import apply
 from worker.persistence import persistently
 
 _log = structlog.get_logger()
@@ -58,7 +59,7 @@ class Recorder:
                 self._logs.append(text)
                 self._unsaved.add(WebhookEvent.LOGS)
             case Metric():
-                _apply(self._metrics, event)
+                apply(self._metrics, event)
         if self._saving is None:
             self._saving = asyncio.create_task(self._save_regularly())
 
@@ -122,15 +123,3 @@ class Recorder:
             return
         if not is_mine and not self._ended.is_set():  # afterwards it may be the next attempt that runs
             self._on_lost()
-
-
-def _apply(metrics: dict[str, Any], metric: Metric) -> None:
-    known = metrics.get(metric.name)
-    if metric.value is None:
-        metrics.pop(metric.name, None)
-    elif metric.mode == "incr" and isinstance(known, int | float):
-        metrics[metric.name] = known + metric.value
-    elif metric.mode == "append":
-        metrics[metric.name] = [*(known if isinstance(known, list) else []), metric.value]
-    else:
-        metrics[metric.name] = metric.value

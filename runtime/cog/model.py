@@ -54,9 +54,23 @@ class BaseModel:
 
 
 def fields_of(record: type) -> dict[str, Any]:
-    """The annotated fields of a record class, inherited ones first."""
-    return {
-        name: annotation
-        for name, annotation in typing.get_type_hints(record).items()
-        if not name.startswith("_") and typing.get_origin(annotation) is not ClassVar
-    }
+    """The annotated fields of a record class, inherited ones first; read once, a model may make one for each token."""
+    known: dict[str, Any] | None = record.__dict__.get("__cog_fields__")
+    if known is None:
+        known = {
+            name: annotation
+            for name, annotation in _hints(record).items()
+            if not name.startswith("_") and typing.get_origin(annotation) is not ClassVar
+        }
+        setattr(record, "__cog_fields__", known)  # noqa: B010  a type has no such attribute to the type checker
+    return known
+
+
+def _hints(record: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(record)
+    except Exception:  # an annotation may name what exists for type checkers only
+        hints: dict[str, Any] = {}
+        for base in reversed(record.__mro__):
+            hints.update(getattr(base, "__annotations__", {}))
+        return hints

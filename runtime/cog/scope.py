@@ -5,6 +5,8 @@ Nothing is sent from here: the runtime hands each scope the function that carrie
 
 from __future__ import annotations
 
+import re
+import warnings
 from contextvars import ContextVar
 from typing import Any, Callable
 
@@ -13,6 +15,9 @@ Record = Callable[[str, Any, str], None]
 
 _MODES = {"replace": "replace", "incr": "incr", "increment": "incr", "append": "append"}
 _VALUES = (bool, int, float, str, list, dict)
+_NAME_CHARACTERS, _NAME_SEGMENTS = 128, 4
+_KINDS = {float: "a number", str: "a text", list: "a list", dict: "a dict"}
+_SEGMENT = re.compile("[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?")
 
 
 def _drop(name: str, value: Any, mode: str) -> None:
@@ -37,6 +42,7 @@ class Scope:
         self._carry = record
         self.context = context or {}
         self.metrics = Metrics(self.record_metric)
+        self._kinds: dict[str, type] = {}
 
     def record_metric(self, name: str, value: Any, mode: str = "replace") -> None:
         if not isinstance(name, str) or not name:
@@ -49,7 +55,36 @@ class Scope:
             raise TypeError(
                 f"metric {name!r} must be a bool, int, float, str, list or dict, not {type(value).__name__}"
             )
+        self._keep_to_kind(name, plain, _MODES[mode])
+        if not _is_usual(name):  # older models recorded under any name
+            warnings.warn(f"{name!r} is no usual name for a metric", stacklevel=2)
         self._carry(name, plain, _MODES[mode])
+
+    def _keep_to_kind(self, name: str, value: Any, mode: str) -> None:
+        """A metric stays what it is: a number, a text, a list or a dict."""
+        if value is None:
+            self._kinds.pop(name, None)
+            return
+        kind = list if mode == "append" else float if isinstance(value, (bool, int, float)) else type(value)
+        if mode == "incr" and kind is not float:
+            raise TypeError(f"metric {name!r} can only be increased by a number")
+        known = self._kinds.setdefault(name, kind)
+        if known is not kind and mode != "append":
+            raise TypeError(
+                f"metric {name!r} was recorded as {_KINDS.get(known)} before, and cannot become another type"
+            )
+        self._kinds[name] = kind
+
+
+def _is_usual(name: str) -> bool:
+    segments = name.split(".")
+    return (
+        len(name) <= _NAME_CHARACTERS
+        and len(segments) <= _NAME_SEGMENTS
+        and all(_SEGMENT.fullmatch(segment) and "__" not in segment for segment in segments)
+        and name != "predict_time"
+        and segments[0] != "cog"
+    )
 
 
 running: ContextVar[Scope] = ContextVar("running")

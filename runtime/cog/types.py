@@ -6,6 +6,7 @@ Which of them is allowed where, and how a value is converted, is decided in pini
 from __future__ import annotations
 
 import io
+import mimetypes
 import os
 import pathlib
 import shutil
@@ -33,6 +34,7 @@ __all__ = [
 
 _URL_SCHEMES = ("http:", "https:", "data:")
 _OPEN_TIMEOUT_SECONDS = 10
+_NAME_BYTES = 200
 
 _Item_co = TypeVar("_Item_co", covariant=True)
 
@@ -53,8 +55,29 @@ class Opaque:
     """`Annotated[T, Opaque]`: pass the value on as it is, whatever T says."""
 
 
-class Secret:
+class _Field:
+    """What pydantic 1 and 2 ask of a class that stands in a model of theirs."""
+
+    @classmethod
+    def validate(cls, value: Any) -> Any:
+        raise NotImplementedError
+
+    @classmethod
+    def __get_validators__(cls) -> Iterator[Any]:
+        yield cls.validate
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        # what pydantic_core's no_info_plain_validator_function() returns; nothing foreign is imported here
+        return {"type": "function-plain", "function": {"type": "no-info", "function": cls.validate}}
+
+
+class Secret(_Field):
     """A text that does not show itself when printed."""
+
+    @classmethod
+    def validate(cls, value: Any) -> Secret:
+        return value if isinstance(value, Secret) else cls(value)
 
     def __init__(self, secret_value: str | None) -> None:
         self._secret_value = secret_value
@@ -78,7 +101,7 @@ class Secret:
         return hash(self._secret_value)
 
 
-class Path(pathlib.PosixPath):  # the concrete class, so that joins stay a cog.Path
+class Path(_Field, pathlib.PosixPath):  # the concrete class, so that joins stay a cog.Path
     @classmethod
     def validate(cls, value: Any) -> pathlib.Path:
         """A path as it is, a text as a path, a URL as a file that is not yet downloaded."""
@@ -103,8 +126,9 @@ class URLPath(Path):
 
     def convert(self) -> Path:
         """Downloads the file to a temporary place, once for each call."""
-        suffix = os.path.splitext(_file_name(self._url))[1]
-        with tempfile.NamedTemporaryFile(suffix=suffix, delete=False) as local, _open(self._url) as remote:
+        with tempfile.NamedTemporaryFile(suffix=f"-{_short(_file_name(self._url))}", delete=False) as local, _open(
+            self._url
+        ) as remote:
             shutil.copyfileobj(remote, local)
         return Path(local.name)
 
@@ -115,7 +139,7 @@ class URLPath(Path):
         return (URLPath, (self._url,))
 
 
-class File(io.IOBase):
+class File(_Field, io.IOBase):
     """Deprecated by Cog in favour of Path. As an input it is an open binary file."""
 
     @classmethod
@@ -164,5 +188,14 @@ def _open(url: str) -> Any:
 
 def _file_name(url: str) -> str:
     if url.startswith("data:"):
-        return "file"
-    return os.path.basename(urllib.parse.unquote(urllib.parse.urlparse(url).path)) or "file"
+        media_type = url[len("data:") :].partition(",")[0].partition(";")[0]
+        return f"file{mimetypes.guess_extension(media_type) or ''}"
+    last = urllib.parse.urlparse(url).path.rpartition("/")[2]
+    return urllib.parse.unquote(last).replace("/", "_").replace("\0", "_") or "file"
+
+
+def _short(name: str) -> str:
+    """Within what a file system takes, and with its extension."""
+    stem, extension = os.path.splitext(name)
+    room = max(0, _NAME_BYTES - len(extension.encode()))
+    return stem.encode()[:room].decode(errors="ignore") + extension

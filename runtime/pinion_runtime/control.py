@@ -18,9 +18,10 @@ _LOOK_SECONDS = 0.2
 
 
 class Prediction(Cancelable):
-    def __init__(self, prediction_id: str, given: dict[str, Any]) -> None:
+    def __init__(self, prediction_id: str, given: dict[str, Any], context: dict[str, str] | None = None) -> None:
         self.id = prediction_id
         self.input = given
+        self.context = context or {}
 
 
 class Control:
@@ -30,6 +31,7 @@ class Control:
         self.inbox: SimpleQueue[Prediction | None] = SimpleQueue()
         self.on_arrival: Callable[[], None] = lambda: None
         self.interrupt: Callable[[Prediction], None] = lambda prediction: None
+        self.ask_health: Callable[[int], None] = lambda number: None
         self._known: dict[str, Prediction] = {}
         self._parent = os.getppid()
 
@@ -43,10 +45,13 @@ class Control:
     def _listen(self, frames: Iterator[dict[str, Any]]) -> None:
         for frame in frames:
             if frame["type"] == "predict":
-                prediction = self._known[frame["id"]] = Prediction(frame["id"], frame["input"])
+                prediction = Prediction(frame["id"], frame["input"], frame.get("context"))
+                self._known[prediction.id] = prediction
                 self._deliver(prediction)
             elif frame["type"] == "cancel":
                 self._cancel(frame["id"])
+            elif frame["type"] == "healthcheck":
+                self.ask_health(frame["number"])
         self._deliver(None)
         self._end_with_parent()
 

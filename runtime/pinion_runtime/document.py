@@ -5,50 +5,80 @@ Nothing here depends on a model; Input and Output come from schema.py.
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, NamedTuple
 
 Json = Dict[str, Any]
 
 
-def document(components: Json) -> Json:
+def document(components: Json, *, is_streaming: bool, is_trainable: bool) -> Json:
     schemas = {**components, **_fixed_components()}
+    paths = {**_paths(), **_paths_of(_PREDICTION)}
+    if is_streaming:
+        paths["/predictions"]["post"]["x-cog-streaming"] = True
+    if is_trainable:
+        schemas.update(_request_and_response(_TRAINING))
+        paths.update(_paths_of(_TRAINING))
     return {
         "openapi": "3.0.2",
         "info": {"title": "Cog", "version": "0.1.0"},
-        "paths": _paths(),
+        "paths": paths,
         "components": {"schemas": dict(sorted(schemas.items()))},
     }
 
 
+class _Doing(NamedTuple):
+    """The words of the two things that can be asked of a model."""
+
+    place: str
+    verb: str
+    noun: str
+    cancel: str
+    components: str
+
+    @property
+    def title(self) -> str:
+        return self.noun.title()
+
+
+_PREDICTION = _Doing("predictions", "predict", "prediction", "cancel", "")
+_TRAINING = _Doing("trainings", "train", "training", "cancel_training", "Training")
+RESERVED = frozenset(
+    f"{prefix}{name}"
+    for prefix, names in (
+        ("", ("Input", "Output", "Status", "WebhookEvent", "HTTPValidationError", "ValidationError")),
+        ("Prediction", ("Request", "Response")),
+        ("Training", ("Input", "Output", "Request", "Response")),
+    )
+    for name in names
+)
+"""Components no record of a model can be called like."""
+
+
 def _paths() -> Json:
-    create = _operation("Predict", "predict_predictions_post", [_prefer()], _reference("PredictionResponse"))
     return {
         "/": {"get": _operation("Root", "root__get")},
         "/health-check": {"get": _operation("Healthcheck", "healthcheck_health_check_get")},
         "/shutdown": {"post": _operation("Start Shutdown", "start_shutdown_shutdown_post")},
-        "/predictions": {
-            "post": {**create, "description": "Run a single prediction on the model", "requestBody": _body()},
-        },
-        **_paths_of_one_prediction(),
     }
 
 
-def _paths_of_one_prediction() -> Json:
-    name = "predict_idempotent_predictions__prediction_id__put"
-    by_id = _parameter("prediction_id", "path", is_required=True)
-    put = _operation("Predict Idempotent", name, [by_id, _prefer()], _reference("PredictionResponse"))
-    cancel = _operation("Cancel", "cancel_predictions__prediction_id__cancel_post", [by_id])
+def _paths_of(doing: _Doing) -> Json:
+    place, verb, noun, key = doing.place, doing.verb, doing.noun, f"{doing.noun}_id"
+    answer, body = _reference(f"{doing.title}Response"), _body(f"{doing.title}Request")
+    by_id = _parameter(key, "path", is_required=True)
+    one = f"/{place}/{{{key}}}"
+    create = _operation(verb.title(), f"{verb}_{place}_post", [_prefer()], answer)
+    put_name = f"{verb}_idempotent_{place}__{key}__put"
+    put = _operation(f"{verb.title()} Idempotent", put_name, [by_id, _prefer()], answer)
+    cancel_title = doing.cancel.title().replace("_", " ")
+    cancel = _operation(cancel_title, f"{doing.cancel}_{place}__{key}__cancel_post", [by_id])
+    run = f"Run a single {noun} on the model"
     return {
-        "/predictions/{prediction_id}": {
-            "put": {
-                **put,
-                "description": "Run a single prediction on the model (idempotent creation).",
-                "requestBody": {**_body(), "required": True},
-            },
+        f"/{place}": {"post": {**create, "description": run, "requestBody": body}},
+        one: {
+            "put": {**put, "description": f"{run} (idempotent creation).", "requestBody": {**body, "required": True}}
         },
-        "/predictions/{prediction_id}/cancel": {
-            "post": {**cancel, "description": "Cancel a running prediction"},
-        },
+        f"{one}/cancel": {"post": {**cancel, "description": f"Cancel a running {noun}"}},
     }
 
 
@@ -64,8 +94,8 @@ def _response(description: str, schema: Json) -> Json:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _body() -> Json:
-    return {"content": {"application/json": {"schema": _reference("PredictionRequest")}}}
+def _body(request: str) -> Json:
+    return {"content": {"application/json": {"schema": _reference(request)}}}
 
 
 def _prefer() -> Json:
@@ -81,10 +111,17 @@ def _reference(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _request_and_response(doing: _Doing) -> Json:
+    request, response = f"{doing.title}Request", f"{doing.title}Response"
+    return {
+        request: _object(request, _request(doing.components)),
+        response: _object(response, _answer(doing.components)),
+    }
+
+
 def _fixed_components() -> Json:
     return {
-        "PredictionRequest": _object("PredictionRequest", _request()),
-        "PredictionResponse": _object("PredictionResponse", _answer()),
+        **_request_and_response(_PREDICTION),
         "Status": _enumeration("Status", ["starting", "processing", "succeeded", "canceled", "failed"]),
         "WebhookEvent": _enumeration("WebhookEvent", ["start", "output", "logs", "completed"]),
         "HTTPValidationError": _object(
@@ -98,10 +135,10 @@ def _fixed_components() -> Json:
     }
 
 
-def _request() -> Json:
+def _request(prefix: str) -> Json:
     return {
         "id": _text("Id"),
-        "input": _reference("Input"),
+        "input": _reference(f"{prefix}Input"),
         "created_at": _time("Created At"),
         "context": {"title": "Context", "type": "object", "additionalProperties": {"type": "string"}},
         "output_file_prefix": _text("Output File Prefix"),
@@ -115,10 +152,10 @@ def _request() -> Json:
     }
 
 
-def _answer() -> Json:
+def _answer(prefix: str) -> Json:
     return {
-        "input": _reference("Input"),
-        "output": _reference("Output"),
+        "input": _reference(f"{prefix}Input"),
+        "output": _reference(f"{prefix}Output"),
         "id": _text("Id"),
         "version": _text("Version"),
         "created_at": _time("Created At"),

@@ -3,15 +3,20 @@
 What a frame causes is not decided here.
 
 parent to child
-  start     {reference}                  once, first: "predict.py:Predictor", relative to the working directory
-  predict   {id, input}                  files as local paths; predictions run in the order in which they are sent
-  cancel    {id}                         of a prediction that was sent before; any other id is ignored
-  (end of file)                          leave, after the prediction that runs
+  start        {mode, reference, train, concurrency}    once, first. mode: predict or train; "predict.py:Predictor"
+               and "train.py:train" or null, relative to the working directory; what cog.yaml says or null
+  predict      {id, input, context}     files as local paths; predictions begin in the order in which they are sent
+  cancel       {id}                     of a prediction that was sent before; any other id is ignored
+  healthcheck  {number}                 answered while predictions run; not while an earlier one is being answered
+  (end of file)                         leave, after the predictions that run
 child to parent
-  schema        {openapi, iterator, concurrency}    the model is imported; setup() starts
+  schema        {openapi, iterator, concurrency, healthcheck}    the model is imported; setup() starts
   ready         {}                                  setup() is done
   setup_failed  {error}                             instead of schema or ready; the process ends
   output        {id, value}                         one item of an iterator
+  log           {id, text}                          printed by one of several predictions; id null: by none of them
+  interrupted   {id}                                the cancel has reached an async prediction, which may clean up
+  healthcheck   {number, error}                     error null: the model is well
   metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes
   done          {id, status, error, predict_time, output}
                 status: succeeded, failed, canceled; seconds; output: the whole value, null for an iterator.
@@ -60,7 +65,9 @@ class FrameWriter:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._waiting: list[bytes] = []
+        self._is_writing = False
         os.register_at_fork(after_in_child=self.close)
 
     @property
@@ -68,19 +75,31 @@ class FrameWriter:
         return self._descriptor < 0
 
     def write(self, line: str) -> None:
-        rest = memoryview(_bytes(line))
+        """A finalizer may come here while its own thread is writing; then the outer call writes the inner's line."""
         with self._lock:
-            while rest and not self.is_closed:
-                try:
-                    rest = rest[os.write(self._descriptor, rest) :]
-                except BrokenPipeError:
-                    os._exit(1)  # the parent is gone and nobody waits for what we do
+            self._waiting.append(_bytes(line))
+            if self._is_writing:
+                return
+            self._is_writing = True
+            try:
+                while self._waiting:
+                    self._write(memoryview(self._waiting.pop(0)))
+            finally:
+                self._is_writing = False
+
+    def _write(self, rest: memoryview) -> None:
+        while rest and not self.is_closed:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BrokenPipeError:
+                os._exit(1)  # the parent is gone and nobody waits for what we do
 
     def close(self) -> None:
         if not self.is_closed:
             os.close(self._descriptor)
         self._descriptor = -1
-        self._lock = threading.Lock()  # another thread may have held it when the process was copied
+        self._lock = threading.RLock()  # another thread may have held it when the process was copied
+        self._is_writing = False
 
 
 def _bytes(line: str) -> bytes:

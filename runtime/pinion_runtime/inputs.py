@@ -11,29 +11,38 @@ from typing import Any
 from pinion_runtime.failures import InputError
 from pinion_runtime.signature import Parameter, Signature
 
+_UNFIT = (ValueError, TypeError, OSError, OverflowError)
+
 
 def arguments_of(signature: Signature, given: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments of predict(). Keys it does not know are dropped, unless it takes **kwargs."""
     arguments = dict(given) if signature.takes_any_key else {}
     for parameter in signature.parameters:
-        arguments[parameter.name] = _argument(parameter, given.get(parameter.name))
+        arguments[parameter.name] = _argument(parameter, given)
     return arguments
 
 
-def _argument(parameter: Parameter, value: Any) -> Any:
+def _argument(parameter: Parameter, given: dict[str, Any]) -> Any:
+    value = given.get(parameter.name)
     if value is None:
-        value = _default(parameter)
-    if value is None:
-        return None
+        is_null_meant = parameter.name in given and parameter.kind.is_nullable
+        return None if is_null_meant else _default(parameter)
     try:
         return parameter.kind.convert(value)
-    except (ValueError, TypeError, OSError) as error:
+    except _UNFIT as error:
         raise InputError(f"input.{parameter.name}: {error}") from error
 
 
 def _default(parameter: Parameter) -> Any:
-    if not parameter.field.is_required:
-        return copy.deepcopy(parameter.field.default)  # a list must not be shared by predictions
-    if parameter.kind.is_nullable:
+    """What the model's author wrote is not checked: it is converted where that is possible, else passed as it is."""
+    if parameter.field.is_required:
+        if parameter.kind.is_nullable:
+            return None
+        raise InputError(f"input.{parameter.name}: is required")
+    default = copy.deepcopy(parameter.field.default)  # a list must not be shared by predictions
+    if default is None:
         return None
-    raise InputError(f"input.{parameter.name}: is required")
+    try:
+        return parameter.kind.convert(default)
+    except _UNFIT:
+        return default

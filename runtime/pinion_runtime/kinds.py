@@ -60,11 +60,17 @@ def _whole_number(value: Any) -> int:
 
 
 def _truth(value: Any) -> bool:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
+    if isinstance(value, str) and value.lower() in _WORDS:
+        return _WORDS[value.lower()]
     if value in (True, False):  # also 1 and 0
         return bool(value)
     raise ValueError("must be true or false")
+
+
+_WORDS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
 
 
 def _text(value: Any) -> str:

@@ -9,25 +9,24 @@ import importlib.util
 import inspect
 import os
 import sys
-from pathlib import Path
+import typing
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, Callable
 
 import cog
 from pinion_runtime.failures import ModelError
-from pinion_runtime.kinds import kind_of
 from pinion_runtime.signature import Signature, read_signature
-
-_USUAL_NAMES = ("Runner", "Predictor")
 
 
 class Model:
-    """A loaded model: its predict function, what the signature says, and its setup if there is one."""
+    """A loaded model: its predict function (or run, or train), what the signature says, and the rest of its class."""
 
-    def __init__(self, predict: Callable[..., Any], setup: Callable[..., Any] | None = None) -> None:
+    def __init__(self, predict: Callable[..., Any], instance: Any = None) -> None:
         self.predict = predict
         self.signature: Signature = read_signature(predict)
-        self._setup = setup
+        self.healthcheck: Callable[[], Any] | None = getattr(instance, "healthcheck", None)
+        self._setup = getattr(instance, "setup", None)
 
     def setup(self) -> Any:
         """Returns an awaitable when setup() is async."""
@@ -36,20 +35,28 @@ class Model:
         parameters = inspect.signature(self._setup).parameters
         if "weights" not in parameters:
             return self._setup()
-        return self._setup(weights=_weights(parameters["weights"].annotation))
+        return self._setup(weights=_weights(_hint(self._setup, parameters["weights"])))
 
 
 def load(reference: str) -> Model:
+    return _load(reference, ("Runner", "Predictor"), ("predict", "run"), "neither predict() nor run()")
+
+
+def load_training(reference: str) -> Model:
+    return _load(reference, ("train",), ("train",), "no train()")
+
+
+def _load(reference: str, usual_names: tuple[str, ...], methods: tuple[str, ...], lacking: str) -> Model:
+    """Of a class that has several of the methods the first one is meant: a predictor may have a helper called run()."""
     file, _, name = reference.partition(":")
-    target = _find(_import(file), name, file)
+    target = _find(_import(file), (name,) if name else usual_names, file)
     if not inspect.isclass(target):
         return Model(target)
     instance = target()
-    methods = [method for method in ("predict", "run") if callable(getattr(instance, method, None))]
-    if len(methods) != 1:
-        found = "both predict() and run()" if methods else "neither predict() nor run()"
-        raise ModelError(f"{target.__name__} in {file} has {found}; a model has exactly one of them.")
-    return Model(getattr(instance, methods[0]), getattr(instance, "setup", None))
+    for method in methods:
+        if callable(getattr(instance, method, None)):
+            return Model(getattr(instance, method), instance)
+    raise ModelError(f"{target.__name__} in {file} has {lacking}.")
 
 
 def _import(file: str) -> ModuleType:
@@ -65,24 +72,29 @@ def _import(file: str) -> ModuleType:
     return module
 
 
-def _find(module: ModuleType, name: str, file: str) -> Any:
-    for candidate in (name,) if name else _USUAL_NAMES:
-        if callable(getattr(module, candidate, None)):
-            return getattr(module, candidate)
-    raise ModelError(f"{file} has no class or function named {name or ' or '.join(_USUAL_NAMES)}.")
+def _find(module: ModuleType, names: tuple[str, ...], file: str) -> Any:
+    for name in names:
+        if callable(getattr(module, name, None)):
+            return getattr(module, name)
+    raise ModelError(f"{file} has no class or function named {' or '.join(names)}.")
 
 
 def _weights(annotation: Any) -> Any:
-    """COG_WEIGHTS, else the folder or file `weights` of the model, else None; converted as setup() asks."""
+    """COG_WEIGHTS, else the folder or file `weights` of the model, else None; converted as setup() asks.
+
+    A path behind a URL is not downloaded: most models hand its URL to a downloader of their own.
+    """
     place = os.environ.get("COG_WEIGHTS") or ("weights" if os.path.exists("weights") else None)
-    wanted = {"Path": cog.Path, "File": cog.File, "str": str}.get(_bare_name(annotation))
-    if place is None or wanted is None:
-        return place
-    return kind_of(wanted).convert(place)
+    if place is None:
+        return None
+    wanted = [each for each in (annotation, *typing.get_args(annotation)) if isinstance(each, type)]
+    if any(issubclass(each, cog.File) for each in wanted):
+        return cog.File.validate(place)
+    return cog.Path.validate(place) if any(issubclass(each, PurePath) for each in wanted) else place
 
 
-def _bare_name(annotation: Any) -> str:
-    """`Path` of Path, cog.Path, "Path", Optional[Path] and Path | None."""
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    inner = text.replace("Optional[", "").replace("]", "").split("|")[0]
-    return inner.strip().rpartition(".")[2]
+def _hint(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    try:
+        return typing.get_type_hints(function).get(parameter.name)
+    except Exception:  # an annotation may name what is not there; then the weights are a text
+        return None

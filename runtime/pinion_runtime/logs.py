@@ -35,13 +35,13 @@ def flush() -> None:
     _flush_c(None)
 
 
-def print_traceback(error: BaseException) -> None:
-    """As Python would, from the first line that is the model's own."""
+def print_traceback(error: BaseException, clean: Callable[[str], str] = str) -> None:
+    """As Python would, from the first line that is the model's own; `clean` takes out what must not be shown."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_NOT_THE_MODELS):
         trace = trace.tb_next
     with suppress(Exception):  # an exception whose text cannot be made must not hide that it happened
-        traceback.print_exception(type(error), error, trace)
+        sys.stderr.write(clean("".join(traceback.format_exception(type(error), error, trace))))
 
 
 def _c_flush() -> Callable[[Any], Any]:

@@ -11,11 +11,12 @@ import faulthandler
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pinion_runtime.control import Control
     from pinion_runtime.frames import FrameWriter
+    from pinion_runtime.loading import Model
     from pinion_runtime.serving import Serving
     from pinion_runtime.serving_async import AsyncServing
 
@@ -23,30 +24,30 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
+    # A group of our own, to be ended with all that the model starts; in the session of our parent, to be ended with it.
     with contextlib.suppress(PermissionError):  # whoever leads a session leads a group as well
-        os.setpgid(
-            0, 0
-        )  # to be ended with all that the model starts; in the session of our parent, to be ended with it
+        os.setpgid(0, 0)
     control_descriptor, frames_descriptor = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(control_descriptor, False)
     os.set_inheritable(frames_descriptor, False)
     _die_with_parent()
     _prepare_path()
-    from pinion_runtime import logs
+    from pinion_runtime import logs, routing
     from pinion_runtime.control import Control
     from pinion_runtime.frames import FrameWriter, read_frames
 
     faulthandler.enable()  # a crash in C leaves its traceback in the logs
     logs.prepare()
+    routing.install()
     frames = read_frames(control_descriptor)
     start = next(frames, None)
     if start is None:
         return 1
-    reference = start["reference"]
+    reference = start["train"] if start["mode"] == "train" else start["reference"]
     sys.argv[:] = [reference.partition(":")[0]]
     control = Control()
     control.listen(frames)
-    return _run(reference, control, FrameWriter(frames_descriptor))
+    return _run(start, control, FrameWriter(frames_descriptor))
 
 
 def _die_with_parent() -> None:
@@ -66,13 +67,13 @@ def _prepare_path() -> None:
     sys.path[:1] = [os.getcwd(), runtime, *filter(None, extra)]
 
 
-def _run(reference: str, control: Control, writer: FrameWriter) -> int:
+def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
     from pinion_runtime import logs
     from pinion_runtime.failures import ModelError, text_of
     from pinion_runtime.frames import compose
 
     try:
-        serving = _load(reference, control, writer)
+        serving = _load(start, control, writer)
         serving.set_up()
     except BaseException as error:  # user code: also SystemExit is a failed setup
         if not isinstance(error, ModelError):
@@ -86,22 +87,42 @@ def _run(reference: str, control: Control, writer: FrameWriter) -> int:
     return 0
 
 
-def _load(reference: str, control: Control, writer: FrameWriter) -> Serving | AsyncServing:
+def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Serving | AsyncServing:
+    from pinion_runtime.concurrency import concurrency_of
     from pinion_runtime.frames import compose
-    from pinion_runtime.loading import load
+    from pinion_runtime.loading import load, load_training
     from pinion_runtime.schema import openapi
 
-    model = load(reference)
-    is_iterator = model.signature.is_iterator
-    fields = {"openapi": openapi(model.signature), "iterator": is_iterator, "concurrency": 1}
+    is_training = start["mode"] == "train"
+    model = load_training(start["train"]) if is_training else load(start["reference"])
+    training = model if is_training else _training(start["train"])
+    concurrency = 1 if is_training else concurrency_of(model, start["concurrency"])
+    fields = {
+        "openapi": openapi(model.signature, training.signature if training else None),
+        "iterator": model.signature.is_iterator,
+        "concurrency": concurrency,
+        "healthcheck": model.healthcheck is not None,
+    }
     writer.write(compose("schema", fields))
     if model.signature.is_async:
         from pinion_runtime.serving_async import AsyncServing
 
-        return AsyncServing(model, control, writer)
+        return AsyncServing(model, control, writer, concurrency)
     from pinion_runtime.serving import Serving
 
     return Serving(model, control, writer)
+
+
+def _training(reference: str | None) -> Model | None:
+    """What can be trained, for the document. A training that cannot be loaded must not keep the model from serving."""
+    from pinion_runtime import logs
+    from pinion_runtime.loading import load_training
+
+    try:
+        return load_training(reference) if reference else None
+    except Exception as error:  # user code
+        logs.print_traceback(error)
+        return None
 
 
 if __name__ == "__main__":

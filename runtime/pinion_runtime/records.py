@@ -13,6 +13,7 @@ import typing
 from typing import Any, Dict, Iterator, Union
 
 from cog import FieldInfo, File, Secret
+from pinion_runtime.document import RESERVED
 from pinion_runtime.signature import Signature
 
 _LISTS = (list, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Iterator)
@@ -27,14 +28,16 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 Components = Dict[str, Any]
 
 
-def describe_result(signature: Signature, components: Components) -> dict[str, Any]:
-    described = _describe(signature.result, components)
+def describe_result(signature: Signature, title: str, components: Components) -> dict[str, Any]:
+    records: Components = {}
+    described = _describe(signature.result, records)
+    components.update(records)
     if not signature.is_iterator:
-        return {"title": "Output", **described}
+        return {"title": title, **described}
     marks = {"x-cog-array-type": "iterator"}
     if signature.is_concatenated:
         marks["x-cog-array-display"] = "concatenate"
-    return {"title": "Output", "type": "array", "items": described, **marks}
+    return {"title": title, "type": "array", "items": described, **marks}
 
 
 def _describe(annotation: Any, components: Components) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def _is_record(kind: type) -> bool:
 
 def _record(kind: type, components: Components) -> dict[str, Any]:
     reference = {"$ref": f"#/components/schemas/{kind.__name__}"}
-    if kind.__name__ in components:
+    if kind.__name__ in components and (kind.__name__ not in RESERVED or kind.__name__ == "Output"):
         return reference
     described: dict[str, Any] = {"title": kind.__name__, "type": "object", "properties": {}}
     components[kind.__name__] = described  # before its fields, one of which may be of this class
@@ -94,8 +97,8 @@ def _record(kind: type, components: Components) -> dict[str, Any]:
             required.append(name)
     if required:
         described["required"] = required
-    # the component Output is taken by the result itself
-    return components.pop("Output") if kind.__name__ == "Output" else reference
+    # the components of these names are taken, so the record stands where it is used
+    return components.pop(kind.__name__) if kind.__name__ in RESERVED else reference
 
 
 def _fields(kind: Any) -> Iterator[tuple[str, Any, bool]]:

@@ -9,6 +9,7 @@ import math
 import os
 from typing import Any
 
+from cog import FieldInfo
 from pinion_runtime.document import document
 from pinion_runtime.records import describe_result
 from pinion_runtime.signature import Parameter, Signature
@@ -20,15 +21,18 @@ _LIMITS = {
 }
 
 
-def openapi(signature: Signature) -> dict[str, Any]:
+def openapi(signature: Signature, training: Signature | None = None) -> dict[str, Any]:
+    """The document of a model; `training` is what its train() says, where there is one."""
     components: dict[str, Any] = {}
-    components["Input"] = _input(signature, components)
-    components["Output"] = describe_result(signature, components)
-    return document(components)
+    for described, prefix in ((signature, ""), (training, "Training")):
+        if described is not None:
+            components[f"{prefix}Input"] = _input(described, f"{prefix}Input", components)
+            components[f"{prefix}Output"] = describe_result(described, f"{prefix}Output", components)
+    return document(components, is_streaming=signature.is_streaming, is_trainable=training is not None)
 
 
-def _input(signature: Signature, components: dict[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {"title": "Input", "type": "object", "properties": {}}
+def _input(signature: Signature, title: str, components: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"title": title, "type": "object", "properties": {}}
     required = []
     for position, parameter in enumerate(signature.parameters):
         described["properties"][parameter.name] = _property(parameter, position, components)
@@ -66,23 +70,34 @@ def _is_expressible(value: Any) -> bool:
 def _choice(parameter: Parameter, components: dict[str, Any]) -> dict[str, Any]:
     """Choices are a component of their own, named like the parameter; the property refers to it."""
     name, kind = parameter.name, parameter.kind.item or parameter.kind
-    components[name] = {
+    choice = {
         "title": name,
         "description": "An enumeration.",
         "enum": parameter.choices,
         "type": kind.schema["type"],
     }
+    if components.setdefault(name, choice) != choice:  # predict() has a parameter of this name with other choices
+        name = f"training_{name}"
+        components[name] = choice
     reference = {"$ref": f"#/components/schemas/{name}"}
     if parameter.kind.item is None:
         return {"allOf": [reference]}
-    return {"title": name.title().replace("_", " "), "type": "array", "items": reference}
+    return {"title": parameter.name.title().replace("_", " "), "type": "array", "items": reference}
 
 
 def _limits(parameter: Parameter) -> dict[str, Any]:
     schema, field = parameter.kind.schema, parameter.field
     if parameter.kind.item is not None:
         counts = {"minItems": field.min_length, "maxItems": field.max_length}
-        return {key: count for key, count in counts.items() if count is not None}
+        of_items = parameter.kind.item.schema
+        # the length is that of the list; a range or a pattern can only be that of its items
+        of_each = {key: each for key, each in _named_limits(of_items, field).items() if not key.endswith("Length")}
+        limits = {key: count for key, count in counts.items() if count is not None}
+        return {**limits, "items": {**of_items, **of_each}}
+    return _named_limits(schema, field)
+
+
+def _named_limits(schema: dict[str, Any], field: FieldInfo) -> dict[str, Any]:
     named = _LIMITS.get(schema.get("type", ""), {})
     return {key: getattr(field, name) for key, name in named.items() if _is_expressible(getattr(field, name))}
 

@@ -10,6 +10,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Awaitable, Iterator
 
 import cog
@@ -18,10 +19,12 @@ from pinion_runtime import logs
 from pinion_runtime.control import Control, Prediction
 from pinion_runtime.failures import InputError, ModelError, text_of
 from pinion_runtime.frames import FrameWriter, compose
+from pinion_runtime.health import HealthCheck
 from pinion_runtime.inputs import arguments_of
 from pinion_runtime.interruption import Interruption
 from pinion_runtime.loading import Model
 from pinion_runtime.outputs import encode
+from pinion_runtime.redaction import redacted, secrets_of
 
 _END = object()
 
@@ -33,11 +36,17 @@ class Outcome:
     error: str | None = None
 
 
-def failure(error: BaseException) -> Outcome:
-    """Of user code: the text for the caller, the traceback for the logs."""
+def failure(error: BaseException, model: Model, prediction: Prediction) -> Outcome:
+    """Of user code: the text for the caller, the traceback for the logs; neither shows a secret of the input."""
+    clean = partial(redacted, secrets=secrets_of(model.signature, prediction.input))
     if not isinstance(error, (InputError, ModelError)):
-        logs.print_traceback(error)
-    return Outcome("failed", error=text_of(error))
+        logs.print_traceback(error, clean)
+    return Outcome("failed", error=text_of(error, clean))
+
+
+def output_head(prediction: Prediction) -> str:
+    """All of an output frame that does not change from item to item."""
+    return compose("output", {"id": prediction.id}, "value", "")[:-1]
 
 
 def metric(prediction: Prediction, name: str, value: Any, mode: str) -> str:
@@ -64,13 +73,12 @@ class Serving:
         self._writer = writer
         self._window = Interruption()
         control.interrupt = self._window.request
+        control.ask_health = HealthCheck(model.healthcheck, _awaited, writer).ask
 
     def set_up(self) -> None:
         pending = self._model.setup()
         if inspect.isawaitable(pending):
-            import asyncio  # slow to import, and most models never need it
-
-            asyncio.run(_awaited(pending))
+            _awaited(pending)
 
     def serve(self) -> None:
         for prediction in iter(self._control.inbox.get, None):
@@ -84,7 +92,7 @@ class Serving:
 
     def _run(self, prediction: Prediction) -> Outcome:
         """The window is closed whenever control is here, so that nothing below can be interrupted."""
-        token = running.set(Scope(self._recorder(prediction)))
+        token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
             arguments = arguments_of(self._model.signature, prediction.input)
             if self._model.signature.is_iterator:
@@ -95,7 +103,7 @@ class Serving:
         except cog.CancelationException:
             return Outcome("canceled")
         except BaseException as error:  # user code: also SystemExit must not end the process
-            return Outcome("canceled") if prediction.is_interrupted else failure(error)
+            return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
         finally:
             running.reset(token)
         # a model that swallowed the interruption is canceled all the same
@@ -110,9 +118,10 @@ class Serving:
 
     def _stream(self, prediction: Prediction, arguments: dict[str, Any]) -> None:
         iterator = self._iterator(prediction, arguments)
+        head = output_head(prediction)
         try:
             while (item := self._next(prediction, iterator)) is not None and not prediction.is_interrupted:
-                self._writer.write(compose("output", {"id": prediction.id}, "value", item))
+                self._writer.write(f"{head}{item}}}")
         except cog.CancelationException as canceled:
             _throw_into(iterator, canceled)
             raise
@@ -142,8 +151,13 @@ class Serving:
         return record
 
 
-async def _awaited(pending: Awaitable[Any]) -> None:
-    await pending
+def _awaited(pending: Awaitable[Any]) -> Any:
+    import asyncio  # slow to import, and most models never need it
+
+    async def wait() -> Any:
+        return await pending
+
+    return asyncio.run(wait())
 
 
 def _throw_into(iterator: Iterator[Any], canceled: BaseException) -> None:

@@ -1,6 +1,6 @@
 """Runs predictions on an event loop in the main thread, for models whose predict() is async.
 
-One at a time for now; a prediction is a task already, so that several can follow.
+Up to `concurrency` of them at once, each in a task with a context of its own; more wait in the inbox.
 """
 
 from __future__ import annotations
@@ -8,25 +8,32 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import Any, AsyncIterator, Iterable
+from functools import partial
+from typing import Any, AsyncIterator, Awaitable, Iterable
 
 from cog.scope import Scope, running
+from pinion_runtime import logs
 from pinion_runtime.control import Control, Prediction
 from pinion_runtime.frames import FrameWriter, compose
+from pinion_runtime.health import HealthCheck
 from pinion_runtime.inputs import arguments_of
 from pinion_runtime.loading import Model
 from pinion_runtime.outputs import encode
-from pinion_runtime.serving import Outcome, conclude, failure, metric
+from pinion_runtime.routing import Printed, printing
+from pinion_runtime.serving import Outcome, conclude, failure, metric, output_head
 
 
 class AsyncServing:
-    def __init__(self, model: Model, control: Control, writer: FrameWriter) -> None:
+    def __init__(self, model: Model, control: Control, writer: FrameWriter, concurrency: int) -> None:
         self._model = model
         self._control = control
         self._writer = writer
+        self._concurrency = concurrency
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # a setup() that is not async may ask for it
         self._tasks: dict[Prediction, asyncio.Task[Outcome]] = {}
+        self._is_open = True
+        control.ask_health = HealthCheck(model.healthcheck, self._awaited, writer).ask
 
     def set_up(self) -> None:
         pending = self._model.setup()
@@ -37,66 +44,94 @@ class AsyncServing:
         self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        arrived = asyncio.Event()
-        self._control.on_arrival = lambda: _quietly(self._loop, arrived.set)
+        self._is_over = self._loop.create_future()
+        self._control.on_arrival = lambda: _quietly(self._loop, self._take)
         self._control.interrupt = lambda prediction: _quietly(self._loop, self._interrupt, prediction)
-        while True:
-            while not self._control.inbox.empty():
-                prediction = self._control.inbox.get_nowait()
-                if prediction is None:
-                    return
-                await self._answer(prediction)
-            await arrived.wait()
-            arrived.clear()
+        self._take()  # what arrived during setup
+        await self._is_over
 
-    async def _answer(self, prediction: Prediction) -> None:
-        began = time.perf_counter()
-        task = self._tasks[prediction] = self._loop.create_task(self._run(prediction))
+    def _take(self) -> None:
+        """A callback rather than a task that waits: each turn of the loop costs a system call."""
+        while self._is_open and len(self._tasks) < self._concurrency and not self._control.inbox.empty():
+            prediction = self._control.inbox.get_nowait()
+            if prediction is None:
+                self._is_open = False
+            else:
+                self._begin(prediction)
+        if not self._is_open and not self._tasks and not self._is_over.done():
+            self._is_over.set_result(None)
+
+    def _begin(self, prediction: Prediction) -> None:
+        # Alone, a prediction owns all that the process prints, and the pipe keeps it in order with what C code prints.
+        printed = Printed(self._writer, prediction.id) if self._concurrency > 1 else None
+        task = self._tasks[prediction] = self._loop.create_task(self._run(prediction, printed))
+        task.add_done_callback(partial(self._end, prediction, printed, time.perf_counter()))
         if prediction.is_cancel_requested:
             self._interrupt(prediction)
-        try:
-            outcome = await task
-        except asyncio.CancelledError:  # before its first step
-            outcome = Outcome("canceled")
+
+    def _end(self, prediction: Prediction, printed: Printed | None, began: float, task: asyncio.Task[Outcome]) -> None:
+        outcome = Outcome("canceled") if task.cancelled() else task.result()  # canceled: before its first step
+        if printed:
+            printed.end()
         del self._tasks[prediction]
         self._control.forget(prediction)
         conclude(self._writer, prediction, outcome, began)
+        self._take()
 
     def _interrupt(self, prediction: Prediction) -> None:
         task = self._tasks.get(prediction)
         if task is not None and not task.done() and not prediction.is_interrupted:
             prediction.is_interrupted = True
             task.cancel()
+            self._writer.write(compose("interrupted", {"id": prediction.id}))
 
-    async def _run(self, prediction: Prediction) -> Outcome:
+    async def _run(self, prediction: Prediction, printed: Printed | None) -> Outcome:
         def record(name: str, value: Any, mode: str) -> None:
             self._writer.write(metric(prediction, name, value, mode))
 
-        running.set(Scope(record))  # a task has a context of its own
+        running.set(Scope(record, prediction.context))  # a task has a context of its own
+        if printed:
+            printing.set(printed)
         try:
-            output = await self._predict(prediction)
+            output = await self._predict(prediction, printed)
         except BaseException as error:  # user code: also SystemExit must not end the process
-            return Outcome("canceled") if prediction.is_interrupted else failure(error)
+            return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
+        finally:
+            if printed:
+                logs.flush()  # here, where it is known whose it is: a model may have wrapped the streams
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
 
-    async def _predict(self, prediction: Prediction) -> str:
+    def _awaited(self, pending: Awaitable[Any]) -> Any:
+        """From another thread."""
+
+        async def wait() -> Any:
+            return await pending
+
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+
+    async def _predict(self, prediction: Prediction, printed: Printed | None) -> str:
         result: Any = self._model.predict(**arguments_of(self._model.signature, prediction.input))
         if inspect.isawaitable(result):
             result = await result
         if not self._model.signature.is_iterator:
             return encode([item async for item in result] if isinstance(result, AsyncIterator) else result)
         try:
-            await self._stream(prediction, result if hasattr(result, "__aiter__") else _one_by_one(result))
+            items = result if hasattr(result, "__aiter__") else _one_by_one(result)
+            await self._stream(prediction, items, printed)
         finally:
             await _close(result)
         return "null"
 
-    async def _stream(self, prediction: Prediction, items: AsyncIterator[Any]) -> None:
+    async def _stream(self, prediction: Prediction, items: AsyncIterator[Any], printed: Printed | None) -> None:
+        head = output_head(prediction)
         async for item in items:
             if prediction.is_cancel_requested:  # swallowed, or never heard because the model awaits nothing
                 prediction.is_interrupted = True
                 return
-            self._writer.write(compose("output", {"id": prediction.id}, "value", encode(item)))
+            encoded = encode(item)
+            if printed:
+                printed.flush()
+            self._writer.write(f"{head}{encoded}}}")
 
 
 async def _one_by_one(items: Iterable[Any]) -> AsyncIterator[Any]:

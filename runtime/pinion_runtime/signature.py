@@ -20,7 +20,7 @@ _CONCATENATING = (ConcatenateIterator, AsyncConcatenateIterator)
 _ASYNC_ITERATORS = (AsyncConcatenateIterator, collections.abc.AsyncIterator, collections.abc.AsyncGenerator)
 _ITERATORS = (ConcatenateIterator, collections.abc.Iterator, collections.abc.Generator, *_ASYNC_ITERATORS)
 # What else a generator may be annotated with; alone they do not make an iterator, a list is one of them.
-_ITERABLES = (*_ITERATORS, collections.abc.Iterable, collections.abc.AsyncIterable)
+_ITERABLES = (*_ITERATORS, collections.abc.Iterable, collections.abc.AsyncIterable, list, collections.abc.Sequence)
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Parameter:
     name: str
     kind: Kind
     field: FieldInfo  # its default is ... when the parameter is required
+
+    @property
+    def is_secret(self) -> bool:
+        shape = (self.kind.item or self.kind).schema
+        return any(each.get("format") == "password" for each in (shape, *shape.get("anyOf", ())))
 
     @property
     def choices(self) -> list[Any] | None:
@@ -43,27 +48,36 @@ class Signature:
     is_iterator: bool
     is_concatenated: bool
     is_async: bool
+    is_streaming: bool  # @streaming
 
 
-def read_signature(function: Callable[..., Any]) -> Signature:
+def read_signature(predict: Any) -> Signature:
+    function = predict if inspect.isroutine(predict) else predict.__call__  # an object that can be called
     hints = _hints(function)
     parameters = inspect.signature(function).parameters.values()
     result = hints.get("return", Any)
     origin = typing.get_origin(result) or result
-    is_iterator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function) or origin in _ITERATORS
+    inner = inspect.unwrap(function)  # a decorator may hide what kind of function it is
+    is_iterator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner) or origin in _ITERATORS
     return Signature(
         parameters=[_read(each, hints) for each in parameters if each.kind is not each.VAR_KEYWORD],
         takes_any_key=any(each.kind is each.VAR_KEYWORD for each in parameters),
-        result=_item(result) if is_iterator and origin in _ITERABLES else result,
+        result=_item(result, origin) if is_iterator and origin in _ITERABLES else result,
         is_iterator=is_iterator,
         is_concatenated=origin in _CONCATENATING,
-        is_async=_is_async(function) or origin in _ASYNC_ITERATORS,
+        is_async=_is_async(inner) or origin in _ASYNC_ITERATORS,
+        is_streaming=getattr(function, "__cog_streaming__", False),
     )
 
 
-def _item(iterator: Any) -> Any:
+def _item(iterator: Any, origin: Any) -> Any:
     arguments = typing.get_args(iterator)
-    return arguments[0] if arguments and not isinstance(arguments[0], TypeVar) else Any
+    item = arguments[0] if arguments and not isinstance(arguments[0], TypeVar) else Any
+    if origin not in _CONCATENATING:
+        return item
+    if item not in (str, Any):
+        raise ModelError(f"{origin.__name__} can only yield str; for other items use Iterator.")
+    return str
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -28,6 +28,7 @@ from tests.database_fixtures import (
     until,
 )
 from tests.host import Host, hosting
+from tests.model_processes import Start, starting
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -119,3 +120,10 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
     """A Valkey of this test alone, to be killed and started again."""
     with private_valkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts model processes and ends them after the test."""
+    async with starting() as start:
+        yield start

@@ -3,91 +3,18 @@
 import asyncio
 import os
 import random
-import shutil
 import signal
-import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.model_processes import PATIENCE_SECONDS, PREDICTORS, ROOT, Heard, Start, content_of, is_running, run, until
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
 from worker.process import ModelProcess
-
-ROOT = Path(__file__).resolve().parents[2]
-PREDICTORS = ROOT / "tests" / "predictors"
-PATIENCE_SECONDS = 20
-
-Start = Callable[..., Awaitable[ModelProcess]]
-
-
-class Heard:
-    """What a prediction has said so far."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self._news = asyncio.Event()
-
-    def take(self, event: Event) -> None:
-        self.events.append(event)
-        self._news.set()
-
-    @property
-    def items(self) -> list[Any]:
-        return [event.value for event in self.events if isinstance(event, Output)]
-
-    @property
-    def logs(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, Log))
-
-    async def until(self, condition: Callable[["Heard"], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not condition(self):
-                self._news.clear()
-                await self._news.wait()
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    processes: list[ModelProcess] = []
-
-    async def start(predictor: str | Path, **options: Any) -> ModelProcess:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            process = await ModelProcess.start(PREDICTORS / predictor, **options)
-            processes.append(process)
-            await process.ready()
-        return process
-
-    yield start
-    for process in processes:
-        await process.stop(timedelta(0))
-
-
-async def run(process: ModelProcess, heard: Heard | None = None, **given: Any) -> Done:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        return await process.predict("p1", given, (heard or Heard()).take)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110  the state of a foreign process tells nobody when it changes
-            await asyncio.sleep(0.01)
-
-
-def content_of(file: str) -> bytes:
-    return Path(file).read_bytes()
-
-
-def is_running(process_id: int) -> bool:
-    try:
-        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
 
 
 async def test_a_whole_value_comes_with_the_end(start: Start):
@@ -154,7 +81,6 @@ async def test_a_flood_of_logs_does_not_block_the_loop(start: Start):
         await asyncio.sleep(0)
         now = asyncio.get_running_loop().time()
         longest, before = max(longest, now - before), now
-    assert len(heard.logs) == 100_000 * 100
     assert longest < 0.5
 
 
@@ -553,7 +479,7 @@ async def test_a_model_process_dies_with_its_parent(tmp_path: Path):
         async def main():
             process = await ModelProcess.start(pathlib.Path(sys.argv[1]))
             await process.ready()
-            print(process._process.pid, flush=True)
+            print(process._child.process.pid, flush=True)
             await process.predict("p1", {}, lambda event: print("runs", flush=True))
 
         asyncio.run(main())
@@ -572,22 +498,3 @@ async def test_a_model_process_dies_with_its_parent(tmp_path: Path):
     parent.kill()
     await parent.wait()
     await until(lambda: not is_running(child))
-
-
-def other_pythons() -> list[str]:
-    found = [shutil.which(f"python3.{minor}") for minor in range(8, 14)]
-    return [
-        python for python in found if python and subprocess.run([python, "-V"], capture_output=True).returncode == 0
-    ]
-
-
-@pytest.mark.parametrize("python", other_pythons(), ids=os.path.basename)
-async def test_a_model_may_bring_any_python_from_3_8_on(start: Start, python: str):
-    for predictor, given in (("echo", {"text": "hallo"}), ("async_echo", {"text": "hallo"})):
-        assert (await run(await start(predictor, python=Path(python)), **given)).output == "hallo"
-    counting = await start("counts_slowly", python=Path(python))
-    heard = Heard()
-    running = asyncio.create_task(run(counting, heard, to=3, seconds=60))
-    await heard.until(lambda heard: bool(heard.items))
-    counting.cancel("p1")
-    assert (await running).predict_time is not None

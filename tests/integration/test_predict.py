@@ -20,6 +20,23 @@ async def test_a_prediction_is_run_and_ended(settings: Settings, rows: Rows, hos
     assert ended.metrics["predict_time"] >= 0
 
 
+async def test_a_model_that_can_run_several_predictions_is_given_as_many(
+    settings: Settings, rows: Rows, host: Host
+) -> None:
+    version_id = await installed(settings, rows, "runs_together", is_iterator=True)
+    names = ("ann", "bob", "cid")
+    waiting = [await rows.waiting(version_id=version_id, input={"name": name, "together": 3}) for name in names]
+    async with asyncio.timeout(30):
+        first = asyncio.create_task(host.predict(version_id, waiting[0].id))
+        await until(lambda: _has_seats(host, 3))
+        await asyncio.gather(first, *(host.predict(version_id, row.id) for row in waiting[1:]))
+    assert [(await rows.prediction(row.id)).status for row in waiting] == [Status.SUCCEEDED] * 3
+
+
+async def _has_seats(host: Host, seats: int) -> bool:
+    return host.queue is not None and host.queue.max_jobs >= seats
+
+
 async def test_a_prediction_that_was_canceled_meanwhile_is_not_run(settings: Settings, rows: Rows, host: Host) -> None:
     version_id = await installed(settings, rows, "counts_slowly", is_iterator=True)
     row = await rows.ended(version_id=version_id, streams=True)

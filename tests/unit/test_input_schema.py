@@ -58,6 +58,14 @@ def test_a_good_input_is_returned_as_it_was_sent() -> None:
     assert list(IMAGE_MODEL.check(sent)) == ["steps", "prompt"]
 
 
+def test_a_model_that_takes_any_key_gets_every_key() -> None:
+    described = document({"steps": {"type": "integer"}})
+    described["components"]["schemas"]["Input"]["additionalProperties"] = True
+    schema = compile_schema(described)
+    assert schema.check({"steps": 1, "other": [2]}) == {"steps": 1, "other": [2]}
+    assert problem(schema, {"steps": "x", "other": 1}).field == "input.steps"
+
+
 def test_unknown_keys_are_dropped_even_one_that_holds_the_callers_token() -> None:
     sent = {"prompt": "an otter", "num_outputs": 1, "auth": "r8_secret", "__proto__": {}}
     assert IMAGE_MODEL.check(sent) == {"prompt": "an otter"}

@@ -106,6 +106,13 @@ def test_too_many_values_are_refused_before_they_cost_much(raw: bytes) -> None:
     assert time.thread_time() - started < 1
 
 
+def test_how_many_values_are_too_many_can_be_said() -> None:
+    many = json.dumps({"input": list(range(150_000))}).encode()
+    assert len(parse_body(many, values_max=200_000)["input"]) == 150_000
+    with pytest.raises(InvalidRequest, match=r"limit 140,000"):
+        parse_body(many, values_max=140_000)
+
+
 def test_a_long_text_full_of_commas_and_brackets_is_one_value() -> None:
     text = '[,{"\\' * 300_000
     assert parse_body(json.dumps({"prompt": text}).encode()) == {"prompt": text}

@@ -103,6 +103,8 @@ def test_another_thread_does_not_hold_off_the_main_one(window: Interruption):
         *(("cog", name) for name in cog.__all__),
         *(("cog.types", name) for name in ("Path", "Secret", "URLFile", "ConcatenateIterator")),
         ("cog.types", "ExperimentalFeatureWarning"),
+        ("cog.files", "upload_file"),
+        ("cog.json", "make_encodeable"),
         ("cog.predictor", "BasePredictor"),
         ("cog.exceptions", "CancelationException"),
         ("cog.server.exceptions", "CancelationException"),
@@ -138,6 +140,53 @@ def test_a_scope_hands_metrics_on_and_refuses_nonsense():
         scope.record_metric("tokens", object())
     running.reset(token)
     assert heard == [("tokens", 1, "incr"), ("loss", 0.5, "replace"), ("loss", None, "replace")]
+
+
+@pytest.mark.parametrize("name", ["9lives", "a__b", "a.b.c.d.e", "x" * 129, "predict_time", "cog.mine", "ends_"])
+def test_a_metric_of_an_unusual_name_is_recorded_with_a_warning(name: str):
+    heard = []
+    with pytest.warns(UserWarning, match="is no usual name for a metric"):
+        Scope(lambda *metric: heard.append(metric)).record_metric(name, 1)
+    assert heard == [(name, 1, "replace")]
+
+
+def test_a_metric_stays_what_it_is_until_it_is_deleted():
+    scope = Scope()
+    scope.record_metric("step", 1)
+    scope.record_metric("step", 1.5)
+    with pytest.raises(TypeError, match="'step' was recorded as a number before"):
+        scope.record_metric("step", "one")
+    del scope.metrics["step"]
+    scope.record_metric("step", "one")
+    with pytest.raises(TypeError, match="'step' can only be increased by a number"):
+        scope.record_metric("step", "two", mode="incr")
+    scope.record_metric("losses", 0.5, mode="append")
+    scope.record_metric("losses", 0.25, mode="append")
+
+
+def test_the_helpers_of_older_models_make_plain_values_and_data_urls(tmp_path: Path):
+    import cog.files
+    import cog.json
+
+    class Record(cog.BaseModel):
+        name: str
+
+    (tmp_path / "a.txt").write_text("hallo")
+    plain = cog.json.make_encodeable(
+        {"records": {Record("a").name: (Record("b"),)}, "file": cog.Path(tmp_path / "a.txt")}
+    )
+    assert cog.json.upload_files(plain, cog.files.upload_file) == {
+        "records": {"a": [{"name": "b"}]},
+        "file": "data:text/plain;base64,aGFsbG8=",
+    }
+
+
+def test_a_url_gives_a_file_its_name_within_bounds():
+    long = "x" * 300
+    assert cog.File.validate(f"https://example.com/{long}.tar.gz?a=b").name == f"{long}.tar.gz"
+    assert cog.File.validate("https://example.com/a%2Fb%00c.txt").name == "a_b_c.txt"
+    assert cog.File.validate("data:image/png;base64,").name == "file.png"
+    assert cog.File.validate("https://example.com/").name == "file"
 
 
 def test_a_path_from_a_url_is_its_url_until_it_is_converted():

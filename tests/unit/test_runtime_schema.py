@@ -66,6 +66,18 @@ def test_a_parameter_has_title_type_and_order():
     }
 
 
+@pytest.mark.parametrize("decorator", [cog.streaming, cog.streaming()])
+def test_a_streaming_model_is_marked_at_the_post_of_predictions(decorator: Any):
+    class Predictor:
+        @decorator
+        def predict(self) -> Iterator[str]: ...
+
+    paths = openapi(read_signature(Predictor().predict))["paths"]
+    assert paths["/predictions"]["post"]["x-cog-streaming"] is True
+    assert "x-cog-streaming" not in paths["/predictions/{prediction_id}"]["put"]
+    assert "streaming" not in str(openapi(read_signature(plain_iterator)))
+
+
 def test_self_is_not_counted():
     class Predictor:
         def predict(self, text: str) -> str: ...
@@ -180,6 +192,43 @@ def test_every_allowed_type_has_its_shape(annotation: Any, shape: dict[str, Any]
     assert properties(predict)["value"] == {"title": "Value", **shape, "x-order": 0}
 
 
+def test_limits_of_a_list_are_those_of_its_length_and_of_its_items():
+    def predict(
+        numbers: list[int] = cog.Input(ge=1, le=9, min_length=1, max_length=3), words: list[str] = cog.Input(regex="^a")
+    ) -> str: ...
+
+    assert properties(predict)["numbers"] == {
+        "title": "Numbers",
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 9},
+        "minItems": 1,
+        "maxItems": 3,
+        "x-order": 0,
+    }
+    assert properties(predict)["words"]["items"] == {"type": "string", "pattern": "^a"}
+
+
+def test_an_optional_parameter_keeps_its_limits_and_its_default():
+    def predict(count: Optional[int] = cog.Input(default=2, ge=1), path: cog.Path = cog.Path("a/b")) -> str: ...
+
+    assert properties(predict)["count"] == {
+        "title": "Count",
+        "type": "integer",
+        "minimum": 1,
+        "default": 2,
+        "nullable": True,
+        "x-order": 0,
+    }
+    assert properties(predict)["path"]["default"] == "a/b"
+
+
+def test_keyword_only_parameters_are_parameters():
+    def predict(*, text: str, count: int = 1) -> str: ...
+
+    assert list(properties(predict)) == ["text", "count"]
+    assert schemas(predict)["Input"]["required"] == ["text"]
+
+
 def test_a_secret_default_is_not_shown():
     def predict(password: cog.Secret = cog.Input(default="open sesame")) -> str: ...
 
@@ -282,6 +331,21 @@ def test_a_record_is_a_component_and_one_called_output_stands_in_its_place():
         },
         "required": ["x_place"],
     }
+
+
+def test_records_called_like_a_component_stand_where_they_are_used():
+    class Input(cog.BaseModel):
+        name: str
+
+    def several() -> list[Output]: ...
+    def perhaps() -> Optional[Output]: ...
+    def taken() -> Input: ...
+
+    assert schemas(several)["Output"]["items"]["properties"] == {"point": {"$ref": "#/components/schemas/Point"}}
+    assert schemas(perhaps)["Output"]["nullable"] is True
+    assert "properties" in schemas(perhaps)["Output"]
+    assert schemas(taken)["Output"]["properties"] == {"name": {"title": "Name", "type": "string"}}
+    assert schemas(taken)["Input"]["properties"] == {}
 
 
 def test_foreign_records_are_described_too():

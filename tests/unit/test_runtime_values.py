@@ -8,9 +8,11 @@ import json
 import os
 import sys
 import tempfile
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
+import pydantic
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "runtime"))
@@ -41,6 +43,17 @@ def converted(annotation: Any, value: Any) -> Any:
         (bool, True, True),
         (bool, "false", False),
         (bool, 1, True),
+        (bool, "off", False),
+        (int, True, 1),
+        (float, "1.5", 1.5),
+        (Union[int, float], 2.5, 2.5),
+        (Union[str, list[str]], ["a"], ["a"]),
+        (Any, {"a": 1}, {"a": 1}),
+        (Annotated[set, cog.Opaque], [1], [1]),
+        (Literal["a", "b"], "b", "b"),
+        (str, "https://example.com/a.txt", "https://example.com/a.txt"),
+        (Optional[str], "https://example.com/a.txt", "https://example.com/a.txt"),
+        (list[str], ["https://example.com/a.txt"], ["https://example.com/a.txt"]),
         (dict, {"a": [1]}, {"a": [1]}),
         (list[int], [1.0, 2], [1, 2]),
         (Union[int, str], "5", "5"),
@@ -62,6 +75,8 @@ def test_a_value_becomes_what_the_annotation_says(annotation: Any, value: Any, e
         (int, 3.5, "input.value: must be a whole number"),
         (str, 5, "input.value: must be a string"),
         (bool, "perhaps", "input.value: must be true or false"),
+        (float, 10**400, "input.value: int too large to convert to float"),
+        (cog.Secret, {"a": 1}, "input.value: must be a string"),
         (list[int], 5, "input.value: must be a list"),
         (Union[int, float], "a", "input.value: fits none of the allowed types"),
         (str, None, "input.value: is required"),
@@ -88,6 +103,7 @@ def test_files_and_secrets_are_wrapped(tmp_path: Path):
 def test_a_data_url_as_a_path_is_a_local_file():
     path = converted(cog.Path, "data:text/plain;base64,aGFsbG8=")
     assert path.read_text() == "hallo"
+    assert path.name.endswith("-file.txt")
     path.unlink()
 
 
@@ -101,6 +117,27 @@ def test_defaults_are_applied_and_not_shared():
     assert arguments == {"text": "a", "numbers": [1], "seed": None, "scale": 2.0}
     arguments["numbers"].append(2)
     assert arguments_of(signature, {"text": "a"})["numbers"] == [1]
+
+
+def test_a_null_is_none_where_the_type_allows_it_and_the_default_elsewhere():
+    def predict(hint: Optional[str] = "none given", count: int = 3, seed: int = cog.Input(default=None)) -> str: ...
+
+    signature = read_signature(predict)
+    assert arguments_of(signature, {}) == {"hint": "none given", "count": 3, "seed": None}
+    nulls = {"hint": None, "count": None, "seed": None}
+    assert arguments_of(signature, nulls) == {"hint": None, "count": 3, "seed": None}
+
+
+def test_a_default_is_not_checked_and_converted_where_that_is_possible():
+    def predict(
+        key: cog.Secret = cog.Input(default=cog.Secret("a")),
+        other: cog.Secret = cog.Input(default="b"),
+        count: int = cog.Input(default=0.5),
+        place: cog.Path = cog.Input(default="a/b"),
+    ) -> str: ...
+
+    arguments = arguments_of(read_signature(predict), {})
+    assert arguments == {"key": cog.Secret("a"), "other": cog.Secret("b"), "count": 0.5, "place": cog.Path("a/b")}
 
 
 def test_kwargs_get_the_unknown_keys():
@@ -135,6 +172,13 @@ class Record(cog.BaseModel):
     [
         ({"a": {Size.SMALL}, "b": (Text.A,)}, {"a": ["small"], "b": ["a"]}),
         (Tensor(), [1.5]),
+        (Decimal("1.5"), 1.5),
+        ({"at": datetime.datetime(2026, 1, 2, 3)}, {"at": "2026-01-02T03:00:00"}),
+        (False, False),
+        ({}, {}),
+        ([], []),
+        ([[Record("a")]], [[{"name": "a", "size": "small", "note": None}]]),
+        (cog.Path.validate("https://example.com/a.png"), "https://example.com/a.png"),
         (datetime.date(2026, 1, 2), "2026-01-02"),
         (b"text", "text"),
         (cog.Secret("open sesame"), "open sesame"),
@@ -147,6 +191,17 @@ class Record(cog.BaseModel):
 )
 def test_a_result_is_encoded(value: Any, expected: Any):
     assert json.loads(encode(value)) == expected
+
+
+def test_our_types_may_stand_in_a_pydantic_model(tmp_path: Path):
+    class Segment(pydantic.BaseModel):
+        path: Optional[cog.Path] = None
+        key: cog.Secret
+
+    (tmp_path / "a.txt").write_text("content")
+    segment = Segment(path=str(tmp_path / "a.txt"), key="open sesame")
+    assert isinstance(segment.path, cog.Path)
+    assert json.loads(encode([segment])) == [{"path": {"$file": str(tmp_path / "a.txt")}, "key": "open sesame"}]
 
 
 def test_open_files_are_named_and_nameless_ones_written_down(tmp_path: Path):

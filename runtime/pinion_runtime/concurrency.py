@@ -1,0 +1,41 @@
+"""How many predictions a model may run at once: the environment's word, else cog.yaml's, else the decorator's.
+
+Running them is the business of serving_async.py.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pinion_runtime.failures import ModelError
+from pinion_runtime.loading import Model
+
+_VARIABLE = "COG_MAX_CONCURRENCY"
+
+
+def concurrency_of(model: Model, of_manifest: int | None) -> int:
+    most = _most(model, of_manifest)
+    if most > 1 and not model.signature.is_async:
+        name = getattr(model.predict, "__name__", "predict")
+        raise ModelError(
+            f"The model asks for {most} predictions at once, but its {name}() is not async. "
+            f"Make it `async def`, or set the concurrency to 1."
+        )
+    return most
+
+
+def _most(model: Model, of_manifest: int | None) -> int:
+    said = os.environ.get(_VARIABLE)
+    if said:
+        return _checked(int(said) if said.strip().isdigit() else 0, f"{_VARIABLE} is {said!r}")
+    if of_manifest is not None:
+        return of_manifest
+    of_decorator = getattr(model.predict, "__cog_concurrent_max__", 1)
+    return _checked(of_decorator, f"@concurrent says max={of_decorator!r}")
+
+
+def _checked(most: Any, where: str) -> int:
+    if type(most) is not int or most < 1:
+        raise ModelError(f"{where}; the concurrency of a model is a whole number from 1.")
+    return most

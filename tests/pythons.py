@@ -1,0 +1,32 @@
+"""Other Pythons of this machine, of every minor version a model may bring."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MINORS = range(8, 14)
+
+
+def other_pythons() -> list[object]:
+    """Parameters for a test; where none is found, one that says so."""
+    found = {minor: _find(minor) for minor in MINORS if minor != sys.version_info.minor}
+    pythons: list[object] = [pytest.param(python, id=f"3.{minor}") for minor, python in found.items() if python]
+    missing = pytest.mark.skip(reason="no other Python from 3.8 to 3.13 on this machine")
+    return pythons or [pytest.param(None, marks=missing, id="none")]
+
+
+def _find(minor: int) -> Path | None:
+    """On the path, else where pyenv keeps its own; a shim that leads nowhere does not count."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    candidates = [shutil.which(f"python3.{minor}"), *sorted(root.glob(f"3.{minor}.*/bin/python3"))]
+    return next((Path(each) for each in candidates if each and _answers(each, minor)), None)
+
+
+def _answers(python: str | Path, minor: int) -> bool:
+    question = "import sys; print(sys.version_info.minor)"
+    answer = subprocess.run([python, "-c", question], capture_output=True, text=True)
+    return answer.returncode == 0 and answer.stdout.strip() == str(minor)

@@ -1,0 +1,32 @@
+"""One prediction that was sent to a model process: who hears of it, what it has printed, how its cancel stands.
+
+Speaking to the process is the business of `process`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from worker.events import Done, Event
+from worker.excerpt import Excerpt
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    id: str
+    take: Callable[[Event], None]
+    done: asyncio.Future[Done]
+    logs: Excerpt = field(default_factory=Excerpt)
+    is_canceling: bool = False
+    is_heard: bool = False
+    """The model has heard of the cancel, so at least its event loop is alive."""
+    impatience: asyncio.TimerHandle | None = None
+
+    def settle(self, done: Done) -> None:
+        """Tell the one who waits; harmless when that has been done."""
+        if not self.done.done():
+            self.done.set_result(done)
+
+    def ignore(self) -> None:
+        """Nobody wants its events any more."""
+        self.take = lambda event: None
