@@ -34,7 +34,7 @@ class ModelProcess:
         self.concurrency = 1  # predictions it can run at once; more wait for their turn
         self.is_iterator, self.has_healthcheck = False, False
         self.setup_logs = ""
-        self.stray_logs = ""  # the last of what was printed while it was not clear by which prediction
+        self.stray_logs = ""  # the last of what was printed while it was not clear by which prediction, or by none
         self._on_setup_log = on_setup_log or (lambda text: None)
         self._loop = asyncio.get_running_loop()
         self._described, self._set_up = asyncio.Event(), asyncio.Event()
@@ -61,11 +61,12 @@ class ModelProcess:
         Both together may take `setup_limit`. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
+        start_frame = _start_frame(manifest, mode)
         model = cls(on_setup_log)
         await model._spawn(source, python or Path(sys.executable), manifest.environment)
         try:
             model._limit_setup(setup_limit)
-            model._send(_start_frame(manifest, mode))
+            model._send(start_frame)
             await model._described.wait()
             if model._setup_error is not None:
                 await model.ready()
@@ -168,7 +169,7 @@ class ModelProcess:
             self._on_setup_log(text)
         elif text and len(self._running) == 1:
             self._give_log(self._running[0], text)
-        elif text and self._runs:
+        elif text:
             self._stray(text)
 
     def _take_frame(self, line: bytes) -> None:

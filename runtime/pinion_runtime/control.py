@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator
 from pinion_runtime.interruption import Cancelable
 
 _LOOK_SECONDS = 0.2
+_INSIST_SECONDS = 0.02
 
 
 class Prediction(Cancelable):
@@ -71,4 +72,14 @@ class Control:
         prediction = self._known.get(prediction_id)
         if prediction is not None:
             prediction.is_cancel_requested = True  # before anything else: it may not have started yet
+            self.interrupt(prediction)
+            if prediction.is_begun:
+                threading.Thread(target=self._insist, args=(prediction,), name="pinion-cancel", daemon=True).start()
+
+    def _insist(self, prediction: Prediction) -> None:
+        """A signal that comes in the moment before a sleep or a read in C begins does not end it; the next one does."""
+        while True:
+            time.sleep(_INSIST_SECONDS)
+            if prediction.is_interrupted or self._known.get(prediction.id) is not prediction:
+                return
             self.interrupt(prediction)

@@ -23,6 +23,7 @@ _SIGNAL = signal.SIGUSR1
 class Cancelable:
     """What the window must know of a prediction."""
 
+    is_begun = False  # of those that a signal has to interrupt
     is_cancel_requested = False
     is_interrupted = False
 

@@ -92,6 +92,7 @@ class Serving:
 
     def _run(self, prediction: Prediction) -> Outcome:
         """The window is closed whenever control is here, so that nothing below can be interrupted."""
+        prediction.is_begun = True
         token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
             arguments = arguments_of(self._model.signature, prediction.input)

@@ -198,7 +198,9 @@ async def live_through(process: ModelProcess, predictions: int) -> None:
             await heard.until(lambda heard: bool(heard.logs))
             process.cancel(f"p{number}")
             assert (await process.healthcheck()).is_well
-        await running
+        done = await running
+        assert done.status == {"wait": "canceled", "fail": "failed", "answer": "succeeded"}[what]
+        assert done.predict_time is not None  # the model answered, it was not killed
 
 
 def used(process: psutil.Process) -> tuple[int, int]:

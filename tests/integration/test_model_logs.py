@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.model_processes import Heard, Start, run
+from tests.model_processes import Heard, Start, run, until
 from worker.excerpt import KEPT_CHARACTERS, Excerpt
 
 SECRET = 'open"sesame\nplease\\'
@@ -64,6 +64,21 @@ async def test_of_a_flood_of_logs_the_beginning_and_the_end_are_kept_and_outputs
     assert f"\n[… {200_000 * 100 - 2 * KEPT_CHARACTERS:,} characters of the logs left out …]\n" in heard.logs
     assert len(heard.logs) < 2 * KEPT_CHARACTERS + 100
     assert psutil.Process(os.getpid()).memory_info().rss - before < 15_000_000
+
+
+async def test_what_is_printed_between_predictions_is_in_the_log_of_the_process(start: Start, tmp_path: Path):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\n")
+    (tmp_path / "predict.py").write_text(
+        "import threading\n"
+        "def predict() -> str:\n"
+        "    threading.Timer(0.05, print, ['an afterthought']).start()\n"
+        "    print('in time')\n"
+        "    return ''\n"
+    )
+    process, heard = await start(tmp_path), Heard()
+    await run(process, heard)
+    await until(lambda: process.stray_logs == "an afterthought\n")
+    assert heard.logs == "in time\n"
 
 
 async def test_a_flood_of_one_of_several_predictions_is_bounded_too(start: Start, tmp_path: Path):

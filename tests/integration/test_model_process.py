@@ -224,6 +224,18 @@ async def test_a_cancel_ends_a_sleep_in_c_at_once(start: Start):
     assert (await run(process, seconds=0)).output == "awake"
 
 
+async def test_a_cancel_that_comes_in_the_moment_before_a_sleep_ends_it_too(start: Start):
+    """A signal then is noted by the interpreter, but the sleep in C begins all the same."""
+    process = await start("does_as_told")
+    for _ in range(500):
+        heard = Heard()
+        running = asyncio.create_task(run(process, heard, name="ann", what="wait"))
+        await heard.until(lambda heard: bool(heard.logs))
+        process.cancel("p1")
+        done = await running
+        assert (done.status, done.predict_time is None) == ("canceled", False)
+
+
 @pytest.mark.parametrize("predictor", ["spins", "swallows_cancel"])
 async def test_a_prediction_is_canceled_even_if_the_model_does_not_want_it(start: Start, predictor: str):
     process = await start(predictor)
