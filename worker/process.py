@@ -60,7 +60,8 @@ class ModelProcess:
         """
         manifest = await asyncio.to_thread(read_manifest, source)
         model = cls(on_setup_log)
-        await model._spawn(source, python or Path(sys.executable), manifest.environment)
+        python = python or Path(sys.executable)
+        await model._spawn(source, python, manifest.environment(python))
         try:
             model._limit_setup(setup_limit)
             model._send({"type": "start", "reference": manifest.reference})

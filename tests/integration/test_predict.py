@@ -17,6 +17,7 @@ from shared.settings import Settings
 from shared.storage import version_folder
 from tests.database_fixtures import PROJECT, Rows, until
 from worker.app import BellWorker
+from worker.environment import Environments
 from worker.ledger import Ledger
 from worker.predict import Predictor
 from worker.presence import Presence
@@ -29,7 +30,9 @@ class Host:
     def __init__(self, settings: Settings, database: Database, feed: Feed) -> None:
         self.settings = settings
         self.database = database
-        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
+        self.residency = Residency(
+            settings.home, timedelta(seconds=settings.setup_seconds), Environments(settings.home, timedelta(hours=1))
+        )
         self.presence = Presence(settings, database, feed, self.residency.cancel)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)

@@ -98,7 +98,7 @@ def test_the_runtime_shares_no_import_with_the_service(path: Path) -> None:
 @pytest.mark.parametrize("path", modules("api", "worker", "shared", "migrations"), ids=named)
 def test_only_the_settings_read_the_environment(path: Path) -> None:
     # A model process gets a selection of the variables, which has to be made from all of them.
-    readers = {PROJECT / "worker" / "manifest.py"}
+    readers = {PROJECT / "worker" / "surroundings.py"}
     assert path in readers or not re.search(r"os\.(environ|getenv)|from os import", path.read_text())
 
 
