@@ -39,12 +39,15 @@ def up(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the s
 def push(
     folder: Annotated[Path, typer.Argument(help="The model's folder, with its cog.yaml.")],
     model: Annotated[str, typer.Argument(help="Under which name, as owner/name.")],
+    link: Annotated[
+        bool, typer.Option("--link", help="Serve the folder where it lies, on this machine, instead of a copy.")
+    ] = False,
     url: ServerUrl = None,
 ) -> None:
     """Send a model's folder and have a version of it built."""
     from cli.push import push
 
-    push(folder, model, url)
+    push(folder, model, url, is_link=link)
 
 
 @app.command()

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
-    """Largest pushed model, packed."""
+    """Largest pushed model, all its files together."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
 
