@@ -51,6 +51,24 @@ def push(
 
 
 @app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write it; made if it is not there.")] = Path("."),
+) -> None:
+    """Write a model to begin with, ready to be pushed."""
+    from cli.init import init
+
+    init(folder)
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether this machine has what Pinion needs, and say what to do about the rest."""
+    from cli.doctor import doctor
+
+    doctor()
+
+
+@app.command()
 def run(
     model: Annotated[str, typer.Argument(help="owner/name, or owner/name:version.")],
     inputs: Annotated[

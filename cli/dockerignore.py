@@ -19,7 +19,7 @@ Patterns = list[tuple[re.Pattern[str], bool]]
 def files_of(folder: Path) -> list[str]:
     """The relative paths of all files that are not ignored, sorted."""
     ignore = folder / ".dockerignore"
-    patterns = read_patterns(ignore.read_text(encoding="utf-8-sig")) if ignore.is_file() else []
+    patterns = read_patterns(ignore.read_text(encoding="utf-8-sig", errors="replace")) if ignore.is_file() else []
     return sorted(path for path in _walk(folder, patterns) if not is_ignored(path, patterns))
 
 

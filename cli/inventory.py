@@ -58,6 +58,8 @@ def _entry(folder: Path, path: str, digests: Digests) -> Entry:
 def _size(place: Path) -> int:
     if not place.is_file():
         raise Failure(f"{place} is no file that can be sent, or a link to nowhere: remove it, or ignore it.")
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in place.name):  # how Python keeps bytes that are no UTF-8
+        raise Failure(f"{str(place)!r} has a name that is no text: rename it, or ignore it.")
     return place.stat().st_size
 
 

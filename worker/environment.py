@@ -35,6 +35,8 @@ _STAMP = "pinion-complete"
 _LOOK_AGAIN_SECONDS = 0.2
 _TAIL_LINES = 15
 _LONGEST_LINE_BYTES = 1 << 20
+_COMPANIONS = ("pydantic", "pyyaml", "requests", "typing-extensions")
+_COMPANIONS_SECONDS = 120.0
 _MATTERS = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_TORCH_BACKEND")
 """Settings that decide which packages a requirement means."""
 
@@ -146,10 +148,24 @@ async def _build(
         if wanted.lines:
             install = ["pip", "install", "--python", str(python), "--requirements", "-"]
             await _run(install, source, variables, wanted.text, say)
+        await _add_companions(python, wanted, source, variables, say)
         (folder / _STAMP).touch()
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         raise
+
+
+async def _add_companions(
+    python: Path, wanted: Requirements, source: Path, variables: Mapping[str, str], say: Say
+) -> None:
+    """Models import what Cog brings with it without listing it. Whether it can be had decides nothing."""
+    install = ["pip", "install", "--python", str(python), "--requirements", "-"]
+    given = "".join(f"{line}\n" for line in (*wanted.sources, *_COMPANIONS))
+    try:
+        async with asyncio.timeout(_COMPANIONS_SECONDS):
+            await _run(install, source, variables, given, lambda text: None)
+    except (SetupFailed, TimeoutError):
+        say(f"Not all of {', '.join(_COMPANIONS)} can be had here, which Cog brings with it: list what is imported.\n")
 
 
 async def _run(arguments: list[str], source: Path, variables: Mapping[str, str], given: str, say: Say) -> None:

@@ -13,6 +13,7 @@ from worker.manifest import Build
 
 _INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(?P<place>.+)")
 _PLACE = re.compile(r"(?P<option>-c|--constraint|-f|--find-links)[\s=]*(?P<place>.+)")
+_SOURCE = re.compile(r"-f\b|-i\b|--(find-links|index-url|extra-index-url|no-index|pre|trusted-host)\b")
 _OF_THE_FOLDER = re.compile(r"(-e|--editable)\b|\.{1,2}(/|$)|(?!https?:)[^\s@]*\.(whl|zip|tar\.gz)$|.*\bfile:\.")
 # Cog lets them stand behind a package's name; pip and uv want a line for each.
 _INLINE = re.compile(r"\s(?=--(?:extra-index-url|index-url|find-links)[\s=])")
@@ -35,8 +36,10 @@ class Requirements:
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self.lines)
 
-    def names_package(self, name: str) -> bool:
-        return any(package_name(line) == name for line in self.lines)
+    @property
+    def sources(self) -> list[str]:
+        """The lines that say where packages come from."""
+        return [line for line in self.lines if _SOURCE.match(line)]
 
 
 def read_requirements(build: Build, folder: Path) -> Requirements:

@@ -38,6 +38,24 @@ def test_a_model_with_packages_brings_them_and_runs(instance: Instance, api: Api
 
 
 @on_one_backend
+def test_what_init_writes_is_pushed_and_runs_as_it_is(instance: Instance, tmp_path: Path):
+    begun = instance.command("init", tmp_path / "My first model")
+    assert begun.stdout.splitlines()[-1] == f"Next: pinion push {tmp_path / 'My first model'} pinion/my-first-model"
+    assert instance.push(tmp_path / "My first model", "pinion/my-first-model")
+    answered = instance.command("run", "pinion/my-first-model", "-i", "name=Ada", "-i", "times=2")
+    assert answered.stdout == "Hello Ada, Hello Ada\n", answered.stderr
+
+
+@on_one_backend
+def test_the_doctor_sees_that_all_is_well_while_pinion_runs(instance: Instance):
+    port = instance.address.rpartition(":")[2]
+    found = instance.command("doctor", PINION_PORT=port)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert f"Pinion runs at {instance.address}" in found.stdout
+    assert "FAIL" not in found.stdout
+
+
+@on_one_backend
 def test_the_log_of_a_build_is_seen_while_it_goes_on(instance: Instance, tmp_path: Path):
     waits = f"import pathlib, time\nprint('importing', flush=True)\nwhile not pathlib.Path({str(tmp_path / 'go')!r})"
     folder = model(tmp_path / "model", f"{waits}.exists():\n    time.sleep(0.01)\n{ECHO}")

@@ -86,6 +86,12 @@ def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
         total_size(tmp_path, list_files(tmp_path))
 
 
+def test_a_name_that_is_no_text_is_told_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "\udcff.bin").write_text("x")
+    with pytest.raises(Failure, match="has a name that is no text"):
+        total_size(tmp_path, list_files(tmp_path))
+
+
 def inventory(folder: Path, memory: Path, read: list[int]) -> list[Entry]:
     return take_inventory(folder, list_files(folder), memory, read.append)
 

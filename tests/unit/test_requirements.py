@@ -32,6 +32,11 @@ def test_options_are_passed_on_and_those_behind_a_name_get_a_line_of_their_own()
     assert inline.lines == ["torch==2.0.1", "--extra-index-url=https://wheels.example/cu118", "numpy"]
 
 
+def test_where_packages_come_from_is_known_apart_from_what_is_wanted() -> None:
+    lines = ["--no-index", "-f /wheels", "--extra-index-url https://a.example", "numpy", "-c limits.txt", "-e ."]
+    assert packages(*lines).sources == lines[:3]
+
+
 @pytest.mark.parametrize("line", ["cog", "cog==0.9.4", "Cog>=0.9", "cog @ https://example.com/a.whl", "coglet==0.23.1"])
 def test_cog_itself_is_left_out_with_a_word(line: str) -> None:
     found = packages("numpy", line)
