@@ -35,7 +35,8 @@ _STAMP = "pinion-complete"
 _LOOK_AGAIN_SECONDS = 0.2
 _TAIL_LINES = 15
 _LONGEST_LINE_BYTES = 1 << 20
-_COMPANIONS = ("pydantic", "pyyaml", "requests", "typing-extensions")
+# Cog brings the first four; the last two are in every image it makes, and later setuptools have no pkg_resources.
+_COMPANIONS = ("pydantic", "pyyaml", "requests", "typing-extensions", "pip", "setuptools<81")
 _COMPANIONS_SECONDS = 120.0
 _MATTERS = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_TORCH_BACKEND")
 """Settings that decide which packages a requirement means."""
@@ -93,7 +94,7 @@ def _key(interpreter: Interpreter, wanted: Requirements, source: Path, variables
     """Names an environment by everything it depends on."""
     inputs = {
         "python": [interpreter.version, str(interpreter.path)],
-        "requirements": wanted.lines,
+        "requirements": [*wanted.lines, *_COMPANIONS],
         "folder": str(source) if wanted.names_files else "",
         "settings": {name: variables[name] for name in _MATTERS if name in variables},
     }
@@ -144,7 +145,8 @@ async def _build(
     say(f"Making an environment for Python {interpreter.version} …\n")
     python = folder / "bin" / "python"
     try:
-        await _run(["venv", "--clear", "--python", str(interpreter.path), str(folder)], source, variables, "", say)
+        make = ["venv", "--quiet", "--clear", "--python", str(interpreter.path), str(folder)]
+        await _run(make, source, variables, "", say)
         if wanted.lines:
             install = ["pip", "install", "--python", str(python), "--requirements", "-"]
             await _run(install, source, variables, wanted.text, say)
@@ -158,14 +160,14 @@ async def _build(
 async def _add_companions(
     python: Path, wanted: Requirements, source: Path, variables: Mapping[str, str], say: Say
 ) -> None:
-    """Models import what Cog brings with it without listing it. Whether it can be had decides nothing."""
+    """Models use what an image of Cog has without listing it. Whether it can be had decides nothing."""
     install = ["pip", "install", "--python", str(python), "--requirements", "-"]
     given = "".join(f"{line}\n" for line in (*wanted.sources, *_COMPANIONS))
     try:
         async with asyncio.timeout(_COMPANIONS_SECONDS):
             await _run(install, source, variables, given, lambda text: None)
     except (SetupFailed, TimeoutError):
-        say(f"Not all of {', '.join(_COMPANIONS)} can be had here, which Cog brings with it: list what is imported.\n")
+        say(f"Not all of {', '.join(_COMPANIONS)} can be had here, which an image of Cog has: list what is used.\n")
 
 
 async def _run(arguments: list[str], source: Path, variables: Mapping[str, str], given: str, say: Say) -> None:

@@ -4,6 +4,7 @@ Nothing is installed or run here.
 """
 
 import asyncio
+import shlex
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,7 @@ async def _on_system_packages(wanted: list[str]) -> list[str]:
     missing = [name for name in wanted if name.partition("=")[0] not in await _installed(wanted)]
     if not missing:
         return []
-    return [f"Missing on this machine (system_packages): install with: sudo apt-get install {' '.join(missing)}"]
+    return [f"Missing on this machine (system_packages); to install: sudo apt-get install {shlex.join(missing)}"]
 
 
 async def _installed(wanted: list[str]) -> set[str]:

@@ -1,7 +1,9 @@
 """`pinion push` of models with packages, large weights and mistakes, against a running instance."""
 
 import os
+import pty
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,23 @@ def test_an_upload_that_is_cut_goes_on_where_it_was(instance: Instance, api: Api
     assert line.made_cuts == 2
     assert line.sent_bytes < len(weights) * 1.5
     assert api.create(pushed.stdout.splitlines()[0], wait=True, text="whole")["output"] == "whole"
+
+
+@on_one_backend
+def test_at_a_terminal_a_bar_shows_how_far_an_upload_is(instance: Instance, tmp_path: Path):
+    folder = model(tmp_path / "model", weights=os.urandom(16 << 20))
+    ours, theirs = pty.openpty()
+    command = [PROJECT / "pinion", "push", folder, "pinion/barred"]
+    with subprocess.Popen(command, env=instance.environment, stdout=subprocess.DEVNULL, stderr=theirs) as pushing:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the terminal is gone once the command is
+            while piece := os.read(ours, 4096):
+                shown += piece
+        assert pushing.wait(30) == 0
+    os.close(ours)
+    assert b"Sending" in shown
+    assert b"MB" in shown
 
 
 @on_one_backend
