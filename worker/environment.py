@@ -81,6 +81,9 @@ class Environments:
         except TimeoutError:
             limit = f"{self._limit.total_seconds():g} seconds (PINION_BUILD_SECONDS)"
             raise SetupFailed(f"The model's environment was not built within {limit}.") from None
+        except OSError as error:
+            where = error.filename or self._folder
+            raise SetupFailed(f"The model's environment could not be built: {error.strerror} ({where}).") from error
         return folder
 
     @cached_property

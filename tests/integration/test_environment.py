@@ -175,6 +175,14 @@ async def test_a_requirements_file_with_wheels_beside_it_is_installed(environmen
     assert "cog==0.9.4 is left out" in "".join(said)
 
 
+async def test_a_home_that_cannot_be_written_fails_the_build_with_a_sentence(
+    environments: Environments, tmp_path: Path, wheels: Path
+):
+    (tmp_path / "home").write_text("no folder")
+    with pytest.raises(SetupFailed, match=r"could not be built: Not a directory"):
+        await environments.python_for("a" * 64, model(tmp_path / "model", wanting(wheels)), lambda text: None)
+
+
 async def test_a_build_that_takes_too_long_is_ended(tmp_path: Path, wheels: Path):
     source = model(tmp_path / "model", wanting(wheels))
     hurried = Environments(tmp_path / "home", timedelta(milliseconds=1))
