@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
 from api.dependencies import Services
-from api.routes import account, files, health, models, predictions, stream, versions
+from api.routes import account, contents, files, health, models, predictions, stream, versions
 from shared.database import Database
 from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    for room in (predictions, stream, models, versions, files, account):
+    for room in (predictions, stream, models, versions, files, contents, account):
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)
     errors.install(app)

@@ -74,9 +74,9 @@ async def public_base(request: Request, wired: Wired) -> str:
 Base = Annotated[str, Depends(public_base)]
 
 
-async def bounded(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def bounded(request: Request, limit: int, advice: str = "Send files as URLs instead.") -> AsyncIterator[bytes]:
     """The body piece by piece; raises BodyTooLarge as soon as it is known to be."""
-    too_large = BodyTooLarge(f"The body is larger than {limit} bytes. Send files as URLs instead.")
+    too_large = BodyTooLarge(f"The body is larger than {limit} bytes. {advice}")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
         raise too_large

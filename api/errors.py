@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 STATUS: dict[type[errors.PinionError], int] = {
     errors.MalformedRequest: 400,
     errors.MalformedBody: 400,
-    errors.InvalidArchive: 422,
+    errors.InvalidPush: 422,
     errors.InvalidUpload: 422,
     errors.UnsupportedSchema: 422,
     errors.BodyTooLarge: 413,

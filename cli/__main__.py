@@ -40,12 +40,33 @@ def push(
     source: Annotated[str, typer.Argument(help="The model's folder, with its cog.yaml; or hf:org/model.")],
     model: Annotated[str, typer.Argument(help="Under which name, as owner/name.")],
     task: Annotated[str | None, typer.Option(help="What a model of the Hub is for, if it does not say.")] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Serve the folder where it lies, on this machine, instead of a copy.")
+    ] = False,
     url: ServerUrl = None,
 ) -> None:
     """Send a model's folder, or a model of the Hugging Face Hub, and have a version of it built."""
     from cli.push import push
 
-    push(source, model, url, task)
+    push(source, model, url, task, is_link=link)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write it; made if it is not there.")] = Path("."),
+) -> None:
+    """Write a model to begin with, ready to be pushed."""
+    from cli.init import init
+
+    init(folder)
+
+
+@app.command()
+def doctor() -> None:
+    """Look whether this machine has what Pinion needs, and say what to do about the rest."""
+    from cli.doctor import doctor
+
+    doctor()
 
 
 @app.command()

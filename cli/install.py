@@ -1,9 +1,9 @@
 """The second half of the launcher: makes .venv and installs the pinned packages when they are missing, then runs `cli`.
 
-Nothing here needs an installed package or another module of ours: it runs before there is anything.
+Nothing here needs an installed package or another module of ours: it runs before there is anything. What the service
+needs as well is a program of its own, which is called.
 """
 
-import ast
 import fcntl
 import hashlib
 import importlib.util
@@ -26,6 +26,7 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 LIBRARY = VENV / "lib" / f"python{VERSION}" / "site-packages"
 STAMP = VENV / "pinion-installed.json"
 CONSTRAINTS = PROJECT / "constraints.txt"
+SOURCES = PROJECT / "shared" / "package_sources.py"
 
 # Talking to a server elsewhere needs no torch, which is most of what there is to install.
 _EXTRAS = {"up": {"torch"}, "serve": {"torch"}, "check": {"torch", "dev"}, "test": {"torch", "dev"}}
@@ -125,7 +126,7 @@ def find_pip_wheel() -> Path | None:
 def install_packages(extras: set[str]) -> None:
     """Try the ways from the fastest to the most forgiving."""
     failed = ""
-    for command, environment in ways_to_install(extras, read_pip_settings(list_pip_settings())):
+    for command, environment in ways_to_install(extras, list_uv_settings()):
         failed = run(command, environment)
         if not failed:
             return
@@ -139,7 +140,7 @@ def install_packages(extras: set[str]) -> None:
     raise InstallError(f"the packages could not be installed:\n{failed}")
 
 
-def ways_to_install(extras: set[str], pip: Mapping[str, str]) -> Iterator[tuple[list[str], Mapping[str, str]]]:
+def ways_to_install(extras: set[str], sources: Mapping[str, str]) -> Iterator[tuple[list[str], Mapping[str, str]]]:
     """Commands to try one after the other, each with its environment. What was fetched before is not fetched again."""
     extra = f"[{','.join(sorted(extras))}]" if extras else ""
     wanted = ["--constraint", str(CONSTRAINTS), "--editable", f"{PROJECT}{extra}"]
@@ -149,7 +150,7 @@ def ways_to_install(extras: set[str], pip: Mapping[str, str]) -> Iterator[tuple[
         run([*pip_install, "--quiet", "--constraint", str(CONSTRAINTS), "uv"], os.environ)
     if uv.exists():
         uv_install = [str(uv), "pip", "install", "--python", str(PYTHON)]
-        environment = uv_environment(pip, os.environ)
+        environment = {**sources, **os.environ}
         if "torch" in extras and not has_torch(environment.get("UV_FIND_LINKS", "")):
             # Let uv choose the build by the driver it finds: without one, the default build is gigabytes too large.
             yield [*uv_install, "--torch-backend=auto", *wanted], environment
@@ -158,32 +159,14 @@ def ways_to_install(extras: set[str], pip: Mapping[str, str]) -> Iterator[tuple[
     yield [*pip_install, *wanted], os.environ
 
 
-def list_pip_settings() -> str:
-    command = [str(PYTHON), "-m", "pip", "config", "list"]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True).stdout  # noqa: S603 - pip itself
-
-
-def read_pip_settings(listing: str) -> dict[str, str]:
-    """pip's options by name; as in pip, the environment wins over `install`, and that over `global`."""
-    ranks = {"global": 0, "install": 1, ":env:": 2}
-    entries = []
-    for line in listing.splitlines():
-        key, equals, value = line.partition("=")
-        section, _, option = key.rpartition(".")
-        if equals and section in ranks:
-            entries.append((ranks[section], option, str(ast.literal_eval(value))))
-    return {option: value for _, option, value in sorted(entries)}
-
-
-def uv_environment(pip: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """pip's settings for where packages come from, as uv spells them; what was set for uv itself stays."""
-    places = [os.path.expanduser(place) for place in pip.get("find-links", "").split()]
-    ours = {
-        "UV_FIND_LINKS": ",".join(places),
-        "UV_DEFAULT_INDEX": pip.get("index-url", ""),
-        "SSL_CERT_FILE": pip.get("cert", ""),
-    }
-    return {**{name: value for name, value in ours.items() if value}, **environment}
+def list_uv_settings() -> dict[str, str]:
+    """What pip has been set up with, for uv; nothing where pip does not tell."""
+    command = [str(PYTHON), "-I", str(SOURCES)]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603 - a program of ours
+    try:
+        return dict(json.loads(listed))
+    except ValueError:
+        return {}
 
 
 def has_torch(find_links: str) -> bool:

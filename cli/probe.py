@@ -29,6 +29,16 @@ async def ask_valkey(socket: Path, command: bytes) -> bytes:
     return await _ask(asyncio.open_unix_connection(socket), command + b"\r\nQUIT\r\n")
 
 
+async def is_reachable(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def _ask(opening: Awaitable[Connection], question: bytes) -> bytes:
     """Everything the other side says until it closes the connection."""
     try:

@@ -3,36 +3,49 @@
 What the folder must hold, and how its environment is made, is decided by the server.
 """
 
+import os
+import secrets
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from cli import huggingface
+from cli import home, huggingface
 from cli.client import answer, connect
 from cli.failure import Failure
-from cli.packing import pack
+from cli.inventory import Entry, list_files, take_inventory, total_size
+from cli.progress import progress
+from cli.upload import upload
 
 _LOOK_SECONDS = 0.2
+_TAIL_CHARACTERS = 200
 
 
-def push(source: str, model: str, url: str | None, task: str | None = None) -> None:
-    """Send a folder, or a model of the Hub as one, show how its version is built, and print its name."""
+def push(source: str, model: str, url: str | None, task: str | None = None, *, is_link: bool = False) -> None:
+    """Send a folder, or a model of the Hub as one, show how its version is built, and print its name.
+
+    A linked folder is not sent but served where it lies.
+    """
     check_name(model)
-    if source.startswith(huggingface.PREFIX):
-        with huggingface.folder_of(source, task) as folder:
-            _push(folder, model, url)
-    else:
-        _push(Path(source), model, url)
+    if not source.startswith(huggingface.PREFIX):
+        _push(Path(source), model, url, is_link=is_link)
+        return
+    if is_link:
+        raise Failure("A model of the Hub lies in no folder of yours that could be linked: leave out --link.")
+    with huggingface.folder_of(source, task) as folder:
+        _push(folder, model, url, is_link=False)
 
 
-def _push(folder: Path, model: str, url: str | None) -> None:
+def _push(folder: Path, model: str, url: str | None, *, is_link: bool) -> None:
     check_folder(folder)
+    entries = _read(folder)
     with connect(url) as client:
-        version = _follow(client, model, _upload(client, folder, model))
+        version = _follow(client, model, _hand_over(client, model, folder, entries, is_link=is_link))
         if version["status"] == "failed":
             raise Failure(f"{model} could not be built: {version.get('error') or 'see the log above'}")
         print(f"{model}:{version['id']}")
@@ -44,7 +57,8 @@ def check_folder(folder: Path) -> None:
         raise Failure(f"{folder} is no folder: name the one that holds the model's cog.yaml.")
     if not (folder / "cog.yaml").is_file():
         raise Failure(
-            f'{folder} has no cog.yaml: write one that names the predictor, like `predict: "predict.py:Predictor"`.'
+            f'{folder} has no cog.yaml: write one that names the predictor, like `predict: "predict.py:Predictor"`, '
+            "or begin with `pinion init`."
         )
 
 
@@ -54,23 +68,44 @@ def check_name(model: str) -> None:
         raise Failure(f"{model} is no name of a model: write it as owner/name.")
 
 
-def _upload(client: httpx.Client, folder: Path, model: str) -> dict[str, Any]:
-    # On disk, not in memory: weights are large.
-    with tempfile.TemporaryFile() as archive:
-        pack(folder, archive)
-        archive.seek(0)
-        headers = {"Content-Type": "application/x-tar"}
-        return answer(client.post(f"/models/{model}/versions", content=archive, headers=headers))
+def _read(folder: Path) -> list[Entry]:
+    paths = list_files(folder)
+    with progress("Reading", total_size(folder, paths)) as passed:
+        return take_inventory(folder, paths, home.locate(os.environ) / "digests.db", passed)
+
+
+def _hand_over(
+    client: httpx.Client, model: str, folder: Path, entries: list[Entry], *, is_link: bool
+) -> dict[str, Any]:
+    if not is_link:
+        return upload(client, model, entries)
+    with _witness() as witness:
+        return upload(client, model, entries, {"path": str(folder.resolve()), **witness})
+
+
+@contextmanager
+def _witness() -> Iterator[dict[str, str]]:
+    """A file that shows the server that it is on the same host."""
+    nonce = secrets.token_hex(32)
+    with tempfile.NamedTemporaryFile("w", prefix="pinion-link-") as file:
+        file.write(nonce)
+        file.flush()
+        yield {"witness": file.name, "nonce": nonce}
 
 
 def _follow(client: httpx.Client, model: str, version: dict[str, Any]) -> dict[str, Any]:
-    shown = 0
+    seen = ""
     while True:
         log = version.get("logs") or ""
-        sys.stderr.write(log[shown:])
+        sys.stderr.write(_unseen(seen, log))
         sys.stderr.flush()
-        shown = len(log)
+        seen = log
         if version["status"] != "building":
             return version
         time.sleep(_LOOK_SECONDS)
         version = answer(client.get(f"/models/{model}/versions/{version['id']}"))
+
+
+def _unseen(seen: str, log: str) -> str:
+    """What has been added to a log, which loses its beginning when it grows very long."""
+    return log[len(seen) :] if log.startswith(seen) else log.rpartition(seen[-_TAIL_CHARACTERS:])[2]

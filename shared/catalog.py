@@ -136,6 +136,12 @@ async def _make_newest(transaction: Transaction, row: Row[Any]) -> None:
     await transaction.execute(update(Model).where(Model.id == row.model_id).values(latest_version_id=row.id))
 
 
+async def record_logs(transaction: Transaction, version_id: str, logs: str) -> None:
+    """What a build that goes on has said so far."""
+    building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
+    await transaction.execute(update(Version).where(building).values(logs=logs))
+
+
 async def reject(transaction: Transaction, version_id: str, error: str, logs: str) -> None:
     """`building → failed`: an older version goes on serving."""
     building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)

@@ -109,6 +109,59 @@ class Version(BaseModel):
     error: str | None
 
 
+class PushedFile(BaseModel):
+    """One file of a model's folder; `path` is relative to it, with slashes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    path: str
+    size: int
+    sha256: str
+    executable: bool = False
+
+
+class LinkedFolder(BaseModel):
+    """A folder of the server's own host, to be served as it lies there.
+
+    That it is the same host is shown by a file there, `witness`, which holds `nonce`.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    path: str
+    witness: str
+    nonce: str = Field(min_length=32, max_length=128)
+
+
+class Push(BaseModel):
+    """Body of `POST /models/{owner}/{name}/versions` (ours): what the model's folder holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    files: list[PushedFile]
+    link: LinkedFolder | None = None
+
+
+class MissingContent(BaseModel):
+    """A content to send before the version can be made; `received` bytes of it are here already."""
+
+    sha256: str
+    size: int
+    received: int
+
+
+class MissingContents(BaseModel):
+    """What the server lacks: send each to `PUT /contents/{sha256}`, then push again."""
+
+    missing: list[MissingContent]
+
+
+class ReceivedContent(BaseModel):
+    """How many bytes of a content are here."""
+
+    received: int
+
+
 class VersionPage(BaseModel):
     """Newest first."""
 

@@ -9,7 +9,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     ├── RequestError                the caller has to change something
     │   ├── MalformedRequest
     │   ├── MalformedBody
-    │   ├── InvalidArchive
+    │   ├── InvalidPush
     │   ├── InvalidUpload
     │   ├── BodyTooLarge
     │   ├── UnsupportedMediaType
@@ -80,10 +80,10 @@ class MalformedRequest(RequestError):
     """A header or a query parameter cannot be read."""
 
 
-class InvalidArchive(RequestError):
-    """The pushed archive cannot be unpacked."""
+class InvalidPush(RequestError):
+    """The pushed files cannot be stored."""
 
-    title = "Invalid archive"
+    title = "Invalid push"
 
 
 class InvalidUpload(RequestError):

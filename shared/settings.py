@@ -60,12 +60,14 @@ class Settings(BaseSettings):
     """A worker silent for this long is taken for dead."""
     setup_seconds: float = Field(default=1800.0, gt=0)
     """How long a model may take from its start until its setup is over, downloads included."""
+    build_seconds: float = Field(default=3600.0, gt=0)
+    """How long the building of a model's environment may take, downloads included."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
-    """Largest pushed model, packed."""
+    """Largest pushed model, all its files together."""
     max_upload_bytes: int = Field(default=100 * 1024 * 1024, gt=0)
     """Largest file a client may upload."""
     max_input_bytes: int = Field(default=1024**3, gt=0)

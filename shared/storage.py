@@ -1,20 +1,24 @@
-"""Files of pushed versions: unpacked once, named by their content, never changed.
+"""Files of pushed versions: put together once from contents, named by what they hold, never changed.
 
-The folder lies in PINION_HOME; hosts that share a database share it too.
+The folder lies in PINION_HOME; hosts that share a database share it too. How contents arrive stands in `contents`.
 """
 
-import errno
 import hashlib
 import os
+import re
 import shutil
-import tarfile
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
 
-from shared.errors import InvalidArchive
+from shared.contents import Contents
+from shared.contract import PushedFile
+from shared.errors import InvalidPush
 
 MAX_ENTRIES = 100_000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PART_BYTES_MAX = 255
+_PATH_BYTES_MAX = 1024
 
 
 def version_folder(home: Path, version_id: str) -> Path:
@@ -22,84 +26,93 @@ def version_folder(home: Path, version_id: str) -> Path:
     return home / "versions" / version_id
 
 
-def store_version(home: Path, model: str, archive: IO[bytes], max_bytes: int) -> str:
-    """Unpack a tar archive of a model and return the version's id, 64 hex digits.
+def check_files(files: Sequence[PushedFile], max_bytes: int) -> None:
+    """Refuse what cannot or must not be stored; raises InvalidPush. Nothing has been written by then."""
+    if len(files) > MAX_ENTRIES or sum(max(file.size, 0) for file in files) > max_bytes:
+        raise InvalidPush(f"The model has more than {MAX_ENTRIES} files or {max_bytes} bytes.")
+    sizes: dict[str, int] = {}
+    for file in files:
+        _check_path(file.path)
+        if not _DIGEST.fullmatch(file.sha256) or file.size < 0 or sizes.setdefault(file.sha256, file.size) != file.size:
+            raise InvalidPush(f"The size or the SHA-256 of {file.path[:100]!r} cannot be right.")
+    paths = {file.path for file in files}
+    folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    if len(paths) < len(files) or paths & folders:
+        raise InvalidPush("Two files have the same name, or one has that of a folder.")
+    if "cog.yaml" not in paths:
+        raise InvalidPush("The pushed folder has no cog.yaml. `pinion push` wants the folder that holds it.")
 
-    The id is the SHA-256 over the model's name and every file's path, executable bit and content; times and owners
-    do not count, so the same files pushed twice are one version. Raises InvalidArchive.
+
+def store_version(home: Path, model: str, files: Sequence[PushedFile], contents: Contents) -> str:
+    """Put together checked files whose contents are all there; the version's id, 64 hex digits."""
+
+    def fill(staging: Path) -> None:
+        for file in files:
+            target = staging / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            contents.put(file.sha256, target, is_executable=file.executable)
+
+    version_id = content_hash(model, files)
+    folder = version_folder(home, version_id)
+    if folder.is_symlink() or not folder.exists():
+        _publish(folder, fill)
+    return version_id
+
+
+def link_version(home: Path, model: str, files: Sequence[PushedFile], source: Path) -> str:
+    """Serve a folder of this host as it lies there; the version's id is that of its content now."""
+    if not source.is_absolute():
+        raise InvalidPush("A folder to be linked is named by its whole path.")
+    for file in files:
+        place = source / file.path
+        if not place.is_file() or place.stat().st_size != file.size:
+            raise InvalidPush(f"{str(place)[:200]} is not as it was said to be. Is the server on this very machine?")
+    version_id = content_hash(model, files)
+    folder = version_folder(home, version_id)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.is_symlink() or not folder.exists():  # what was pushed before is as good, and does not change
+        draft = Path(tempfile.mkdtemp(prefix=".link-", dir=folder.parent))
+        (draft / "link").symlink_to(source)
+        (draft / "link").replace(folder)
+        draft.rmdir()
+    return version_id
+
+
+def content_hash(model: str, files: Sequence[PushedFile]) -> str:
+    """The SHA-256 over the model's name and every file's path, executable bit and content.
+
+    Times and owners do not count, so the same files pushed twice are one version.
     """
-    (home / "versions").mkdir(parents=True, exist_ok=True, mode=0o700)
-    staging = Path(tempfile.mkdtemp(prefix=".push-", dir=home / "versions"))
-    try:
-        _unpack(archive, staging, max_bytes)
-        if not (staging / "cog.yaml").is_file():
-            raise InvalidArchive("The pushed folder has no cog.yaml. `pinion push` wants the folder that holds it.")
-        version_id = _content_hash(model, staging)
-        _publish(staging, version_folder(home, version_id))
-        return version_id
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    total = hashlib.sha256(model.encode())
+    for file in sorted(files, key=lambda file: file.path.split("/")):
+        name = file.path.encode()
+        total.update(b"%d:%s%d%s" % (len(name), name, file.executable, bytes.fromhex(file.sha256)))
+    return total.hexdigest()
 
 
-def _publish(staging: Path, folder: Path) -> None:
+def _publish(folder: Path, fill: Callable[[Path], None]) -> None:
+    """A folder is there with everything in it, or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    staging = Path(tempfile.mkdtemp(prefix=".push-", dir=folder.parent))
     try:
+        fill(staging)
+        if folder.is_symlink():  # served from elsewhere until now
+            folder.unlink()
         staging.rename(folder)
     except OSError:
         if not folder.is_dir():  # otherwise the same content is there already
             raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _unpack(archive: IO[bytes], folder: Path, max_bytes: int) -> None:
-    """Extract by hand: regular files and folders only, so that no link can lead out of the folder."""
+def _check_path(path: str) -> None:
     try:
-        with tarfile.open(fileobj=archive, mode="r:") as tar:
-            left = max_bytes
-            for count, member in enumerate(tar):
-                left -= member.size
-                if count >= MAX_ENTRIES or left < 0:
-                    raise InvalidArchive(f"The archive holds more than {MAX_ENTRIES} entries or {max_bytes} bytes.")
-                _extract(tar, member, folder)
-            _check_end(archive, tar.offset)
-    except tarfile.TarError as error:
-        raise InvalidArchive("The body is not an uncompressed tar archive, or it is damaged.") from error
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, UnicodeError) as error:
-        raise InvalidArchive("Two entries of the archive have the same name, or one has no valid name.") from error
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        raise InvalidArchive("The archive holds a name that is too long.") from error
-
-
-def _check_end(archive: IO[bytes], offset: int) -> None:
-    """tarfile takes the first damaged header for the end; the real end is a block of zeros."""
-    archive.seek(offset)
-    if archive.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise InvalidArchive("The archive is damaged or was cut short.")
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    member.name.encode()  # raises for a name that is no text
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
-        raise InvalidArchive(f"The entry {member.name[:100]!r} leads out of the archive.")
-    target = folder / path
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    content = tar.extractfile(member) if member.isreg() else None
-    if content is None:
-        raise InvalidArchive(f"The entry {member.name[:100]!r} is neither a file nor a folder. Links are not unpacked.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with content, target.open("xb") as file:
-        shutil.copyfileobj(content, file, 1024 * 1024)
-    target.chmod(0o755 if member.mode & 0o100 else 0o644)
-
-
-def _content_hash(model: str, folder: Path) -> str:
-    total = hashlib.sha256(model.encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-        name = path.relative_to(folder).as_posix().encode()
-        total.update(b"%d:%s%d%s" % (len(name), name, os.access(path, os.X_OK), content))
-    return total.hexdigest()
+        name = path.encode()
+    except UnicodeEncodeError:
+        raise InvalidPush("A file has a name that is no text.") from None
+    parts = path.split("/")
+    if "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise InvalidPush(f"The path {path[:100]!r} is not one within the model's folder.")
+    if len(name) > _PATH_BYTES_MAX or any(len(os.fsencode(part)) > _PART_BYTES_MAX for part in parts):
+        raise InvalidPush(f"The path {path[:100]!r} is too long.")

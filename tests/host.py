@@ -18,6 +18,7 @@ from shared.settings import Settings
 from shared.storage import version_folder
 from tests.database_fixtures import PROJECT, Rows
 from worker.app import BellWorker
+from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
 from worker.outbound import open_client
@@ -33,7 +34,8 @@ class Host:
         self.settings = settings
         self.database = database
         self.files = files
-        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
+        environments = Environments(settings.home, timedelta(hours=1))
+        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), environments)
         self.presence = Presence(settings, database, feed, self.residency.cancel, self.residency.interrupt)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)

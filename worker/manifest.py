@@ -1,25 +1,161 @@
-"""The model's cog.yaml: what a start needs of it, and what a model process may see of our environment.
+"""The model's cog.yaml, of either generation of Cog, as a checked model: every complaint is a sentence with its key.
 
-Nothing is started here.
+Nothing is started or built here; what a key means to a build stands in `environment` and `remarks`.
 """
 
-import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from worker.events import SetupFailed
+from worker.surroundings import model_environment
 
+_OLDEST_MINOR = 8
+"""What the runtime beside a model runs on; see runtime/ruff.toml."""
+_LARGEST_BYTES = 1 << 20
+_COMPLAINTS_SHOWN = 5
 _REFERENCE = re.compile(r"[^:]+\.py(:[A-Za-z_]\w*)?")
-# What a model process may see of our environment. A list of what is allowed, so that a new secret is never on it.
-_ENVIRONMENT = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|\w+_CA_BUNDLE"
-    r"|(HTTPS?|NO|ALL|https?|no|all)_(PROXY|proxy)"
-    r"|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|HF|TRANSFORMERS|TOKENIZERS|TORCH|PYTORCH|TRITON|OMP|MKL|OPENBLAS|XDG|COG)_\w+"
-)
+_PYTHON_VERSION = re.compile(r"3\.(\d{1,2})(\.\d{1,3})?")
+_KINDS = {
+    "string_type": "a text",
+    "list_type": "a list",
+    "model_type": "a mapping of keys to values",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "greater_than_equal": "1 or more",
+}
+"""What a value of pydantic's error type should have been."""
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads an unquoted 11.8 as a number."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _as_version(value: Any) -> Any:
+    # 3.1 is what YAML makes of an unquoted 3.10, and there is no other Python it could mean.
+    return "3.10" if _is_short_for_310(value) else _as_text(value)
+
+
+def _is_short_for_310(value: Any) -> bool:
+    return isinstance(value, float) and value == 3.1
+
+
+def _check_version(value: str) -> str:
+    found = _PYTHON_VERSION.fullmatch(value)
+    if not found or int(found[1]) < _OLDEST_MINOR:
+        raise ValueError(f'must be a version of Python from 3.{_OLDEST_MINOR} on, in quotes like "3.11"')
+    return value
+
+
+def _check_assignment(value: Any) -> Any:
+    if not isinstance(value, list) or not all(isinstance(entry, str) and "=" in entry[1:] for entry in value):
+        raise ValueError("must be a list of NAME=value")
+    return value
+
+
+def _check_reference(value: str) -> str:
+    if not _REFERENCE.fullmatch(value):
+        raise ValueError('must name a file and what is in it, like "train.py:train"')
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+Reference = Annotated[str, AfterValidator(_check_reference)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, content: Any) -> Any:
+        """A key without a value is as good as none."""
+        if isinstance(content, dict):
+            return {str(key): value for key, value in content.items() if value is not None}
+        return content
+
+
+class RunStep(_Section):
+    """A shell command of the image's build."""
+
+    command: str
+    mounts: list[dict[str, Any]] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_form(cls, content: Any) -> Any:
+        return {"command": content} if isinstance(content, str) else content
+
+
+class Build(_Section):
+    """What a model needs around it."""
+
+    python_version: Annotated[str, BeforeValidator(_as_version), AfterValidator(_check_version)] | None = None
+    python_packages: list[Text] = []
+    python_requirements: str | None = None
+    python_overrides: Any = None
+    system_packages: list[str] = []
+    run: list[RunStep] = []
+    pre_install: list[str] = []
+    gpu: bool = False
+    cuda: Text | None = None
+    cudnn: Text | None = None
+    sdk_version: Text | None = None
+    fast: bool = False
+    cog_runtime: bool = False
+
+    @model_validator(mode="after")
+    def _refuse_two_lists(self) -> "Build":
+        if self.python_packages and self.python_requirements:
+            raise ValueError("must have python_packages or python_requirements, not both")
+        return self
+
+
+class Concurrency(_Section):
+    """How many predictions a model's process runs at once."""
+
+    max: int = Field(default=1, ge=1)
+    default_target: int | None = Field(default=None, ge=1)
+
+
+class WeightsSource(_Section):
+    """Where managed weights come from."""
+
+    uri: str
+    include: list[str] = []
+    exclude: list[str] = []
+
+
+class Weights(_Section):
+    """Weights that Cog manages apart from the code."""
+
+    name: str
+    target: str
+    source: WeightsSource | None = None
+
+
+class CogYaml(_Section):
+    """The whole file: the union of what both generations of Cog know."""
+
+    build: Build = Build()
+    predict: str | None = None
+    run: str | None = None
+    train: Reference | None = None
+    image: str | None = None
+    model: str | None = None
+    concurrency: Concurrency | None = None
+    environment: Annotated[list[str], BeforeValidator(_check_assignment)] = []
+    weights: list[Weights] = []
+    tests: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +164,100 @@ class Manifest:
 
     reference: str
     """`file.py:Name` of the predictor."""
-    environment: dict[str, str]
-    """The whole environment of the model's process."""
-    concurrency: int | None = None
-    """Predictions at once, where cog.yaml says it."""
-    train: str | None = None
-    """`file.py:name` of the training, if there is one."""
+    content: CogYaml
+    remarks: tuple[str, ...]
+    """What a person should know about how it was read."""
+
+    @property
+    def build(self) -> Build:
+        return self.content.build
+
+    def environment(self, python: Path) -> dict[str, str]:
+        """The whole environment of the model's process, which that interpreter runs."""
+        return model_environment(dict(entry.split("=", 1) for entry in self.content.environment), python)
+
+    @property
+    def concurrency(self) -> int | None:
+        """Predictions at once, where cog.yaml says it."""
+        said = self.content.concurrency
+        return said.max if said else None
+
+    @property
+    def train(self) -> str | None:
+        """`file.py:name` of the training, if there is one."""
+        return self.content.train
 
 
 def read_manifest(source: Path) -> Manifest:
     """The manifest of a model's folder; raises SetupFailed with a sentence."""
+    content = _load(source / "cog.yaml")
     try:
-        content = yaml.safe_load((source / "cog.yaml").read_text(encoding="utf-8"))
+        checked = CogYaml.model_validate(content)
+    except ValidationError as error:
+        complaints = [_complaint(dict(found)) for found in error.errors(include_url=False)]
+        raise SetupFailed(" ".join(complaints[:_COMPLAINTS_SHOWN])) from None
+    named = [name for name in (checked.predict, checked.run) if name]
+    if len(named) != 1 or not _REFERENCE.fullmatch(named[0]):
+        raise SetupFailed(_NO_PREDICTOR)
+    return Manifest(named[0], checked, _remarks(content))
+
+
+_NO_PREDICTOR = 'cog.yaml must name the predictor, once, like `predict: "predict.py:Predictor"`.'
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > _LARGEST_BYTES:
+            raise SetupFailed(f"cog.yaml cannot be read: it has more than {_LARGEST_BYTES} bytes.")
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SetupFailed("The model has no cog.yaml.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise SetupFailed(f"cog.yaml cannot be read: {error}") from error
-    named = [content[key] for key in ("predict", "run") if content.get(key)] if isinstance(content, dict) else []
-    if len(named) != 1 or not isinstance(named[0], str) or not _REFERENCE.fullmatch(named[0]):
-        raise SetupFailed('cog.yaml must name the predictor, once, like `predict: "predict.py:Predictor"`.')
-    environment = _environment(content.get("environment") or [])
-    return Manifest(named[0], environment, _concurrency(content.get("concurrency")), _training(content.get("train")))
+    if not isinstance(content, dict):
+        raise SetupFailed(_NO_PREDICTOR)
+    return content
 
 
-def _concurrency(said: Any) -> int | None:
-    if said is None:
-        return None
-    most = said.get("max") if isinstance(said, dict) else None
-    if type(most) is not int or most < 1:
-        raise SetupFailed("`concurrency` in cog.yaml must be like `max: 4`, a whole number from 1.")
-    return most
+def _remarks(content: dict[str, Any]) -> tuple[str, ...]:
+    build = content.get("build")
+    if isinstance(build, dict) and _is_short_for_310(build.get("python_version")):
+        return ('`build.python_version: 3.1` is read as 3.10. Put it in quotes, "3.10": YAML drops the zero.',)
+    return ()
 
 
-def _training(named: Any) -> str | None:
-    if named is not None and not (isinstance(named, str) and _REFERENCE.fullmatch(named)):
-        raise SetupFailed('`train` in cog.yaml must be like `train: "train.py:train"`.')
-    return named
+def _complaint(error: dict[str, Any]) -> str:
+    """One of pydantic's errors as a sentence."""
+    place: tuple[str | int, ...] = error["loc"]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        return f"cog.yaml has a key `{path}` that Cog does not know. {_proposal(place)}"
+    if error["type"] == "missing":
+        return f"`{path}` is missing in cog.yaml."
+    if error["type"] == "value_error":
+        return f"`{path}` in cog.yaml {error['ctx']['error']}."
+    kind = _KINDS.get(error["type"])
+    return f"`{path}` in cog.yaml must be {kind}." if kind else f"`{path}` in cog.yaml: {error['msg']}."
 
 
-def _environment(added: Any) -> dict[str, str]:
-    if not isinstance(added, list) or not all(isinstance(entry, str) and "=" in entry[1:] for entry in added):
-        raise SetupFailed("`environment` in cog.yaml must be a list of NAME=value.")
-    allowed = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
-    # a Python program that the model starts should print at once, like the model itself
-    return {**allowed, "PYTHONUNBUFFERED": "1", **dict(entry.split("=", 1) for entry in added)}
+def _proposal(place: tuple[str | int, ...]) -> str:
+    """The known key that was probably meant: spelled alike beside it, else the same in another section."""
+    *parents, key = place
+    section: type[BaseModel] = CogYaml
+    for name in (name for name in parents if isinstance(name, str)):
+        section = _SECTIONS[name]
+    if near := get_close_matches(str(key), section.model_fields, n=1):
+        return f"Did you mean `{near[0]}`?"
+    for prefix, other in (("build.", Build), ("", CogYaml)):
+        if other is not section and (near := get_close_matches(str(key), other.model_fields, n=1)):
+            return f"Did you mean `{prefix}{near[0]}`?"
+    return f"It knows {', '.join(section.model_fields)}."
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "build": Build,
+    "run": RunStep,
+    "concurrency": Concurrency,
+    "weights": Weights,
+    "source": WeightsSource,
+}

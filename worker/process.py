@@ -63,7 +63,8 @@ class ModelProcess:
         manifest = await asyncio.to_thread(read_manifest, source)
         start_frame = _start_frame(manifest, mode)
         model = cls(on_setup_log)
-        await model._spawn(source, python or Path(sys.executable), manifest.environment)
+        python = python or Path(sys.executable)
+        await model._spawn(source, python, manifest.environment(python))
         try:
             model._limit_setup(setup_limit)
             model._send(start_frame)
@@ -226,7 +227,7 @@ class ModelProcess:
 
     def _limit_setup(self, limit: timedelta | None) -> None:
         if limit is not None:
-            why = f"The model was not set up within {limit.total_seconds():g} seconds (PINION_SETUP_SECONDS)."
+            why = f"The model was not set up within {limit.total_seconds():g} seconds."
             self._impatience = self._loop.call_later(limit.total_seconds(), self._end_setup, why)
 
     def _end_setup(self, error: str | None) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from shared.storage import version_folder
 from shared.tasks import end
+from worker.environment import Environments, Say
 from worker.events import Canceled, SetupFailed
 from worker.process import ModelProcess
 
@@ -27,13 +28,18 @@ _CANCELED_KEPT = 256
 _log = structlog.get_logger()
 
 
+def _drop(text: str) -> None:
+    """For when nobody listens."""
+
+
 class Resident:
     """One version on this host."""
 
-    def __init__(self, version_id: str, folder: Path, setup_limit: timedelta) -> None:
+    def __init__(self, version_id: str, folder: Path, setup_limit: timedelta, environments: Environments) -> None:
         self.version_id = version_id
+        self.folder = folder
         self._setup_limit = setup_limit
-        self._folder = folder
+        self._environments = environments
         self._process: ModelProcess | None = None
         self._seats = asyncio.Semaphore(1)
         self._starting = asyncio.Lock()
@@ -78,15 +84,16 @@ class Resident:
         finally:
             self._prepared.pop(prediction_id, None)
 
-    async def process(self) -> ModelProcess:
+    async def process(self, say: Say = _drop) -> ModelProcess:
         """The model's process with its schema known, started if need be; raises SetupFailed.
 
+        `say` hears what is said while its environment is built and it is set up, if that begins now.
         While a model that keeps failing is backed off, the last failure is raised again at once.
         """
         async with self._starting:
             if self._process is None or not self._process.alive:
                 self._refuse_while_backed_off()
-                self._process = await self._start()
+                self._process = await self._start(say)
             return self._process
 
     def cancel(self, prediction_id: str) -> None:
@@ -116,9 +123,11 @@ class Resident:
         if self._last_failure and monotonic() < self._not_before:
             raise self._last_failure
 
-    async def _start(self) -> ModelProcess:
+    async def _start(self, say: Say) -> ModelProcess:
         try:
-            process = await ModelProcess.start(self._folder, setup_limit=self._setup_limit)
+            python = await self._environments.python_for(self.version_id, self.folder, say)
+            limit = self._setup_limit
+            process = await ModelProcess.start(self.folder, python=python, setup_limit=limit, on_setup_log=say)
         except SetupFailed as failure:
             self._failed(failure)
             raise
@@ -155,8 +164,9 @@ class Resident:
 class Residency:
     """All versions on this host."""
 
-    def __init__(self, home: Path, setup_limit: timedelta) -> None:
+    def __init__(self, home: Path, setup_limit: timedelta, environments: Environments) -> None:
         self._home = home
+        self._environments = environments
         self._setup_limit = setup_limit
         self._residents: dict[str, Resident] = {}
 
@@ -164,7 +174,7 @@ class Residency:
         """The one resident of a version."""
         if version_id not in self._residents:
             folder = version_folder(self._home, version_id)
-            self._residents[version_id] = Resident(version_id, folder, self._setup_limit)
+            self._residents[version_id] = Resident(version_id, folder, self._setup_limit, self._environments)
         return self._residents[version_id]
 
     def cancel(self, prediction_id: str) -> None:

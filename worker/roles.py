@@ -30,6 +30,7 @@ from shared.settings import Settings
 from worker.app import BellWorker, Job
 from worker.build import Builder
 from worker.deliver import Sender
+from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
 from worker.outbound import open_client
@@ -78,7 +79,8 @@ class Queues:
 async def predict(settings: Settings) -> None:
     """Run models until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
-        residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds))
+        environments = Environments(settings.home, timedelta(seconds=settings.build_seconds))
+        residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), environments)
         stack.push_async_callback(residency.stop)
         feed = await stack.enter_async_context(Feed(bells))
         presence = Presence(settings, database, feed, residency.cancel, residency.interrupt)

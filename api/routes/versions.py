@@ -1,55 +1,106 @@
 """Versions of a model: push, read, list.
 
-A pushed version is only stored here; a worker imports its predictor and publishes its schema.
+A pushed version is only stored here, once its contents have arrived; a worker imports its predictor and publishes its
+schema.
 """
 
 import asyncio
-import tempfile
-from typing import Annotated
+import hmac
+import os
+import stat
+from pathlib import Path
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from api.dependencies import Base, Caller, Wired, bounded
-from api.documentation import ERRORS
+from api.documentation import ERRORS, json_request
 from api.paging import read_page
 from api.routes.models import visible_model
 from api.routes.predictions import answer
 from shared import catalog, contract, rendering
+from shared.contents import Contents
 from shared.contract import VersionStatus
-from shared.errors import Forbidden, InvalidRequest, NotFound, Problem
-from shared.storage import store_version
+from shared.errors import Forbidden, InvalidPush, InvalidRequest, NotFound, Problem
+from shared.settings import Settings
+from shared.storage import check_files, link_version, store_version
 from shared.tables import Version
 
 router = APIRouter(tags=["versions"])
 
 PAGE_SIZE = 100
+_ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it without --link."
 
 
 @router.post(
     "/models/{owner}/{name}/versions",
     status_code=201,
-    responses={200: {"model": contract.Version}, 201: {"model": contract.Version}, **ERRORS},
-    openapi_extra={"requestBody": {"required": True, "content": {"application/x-tar": {}}}},
+    responses={
+        200: {"model": contract.Version},
+        201: {"model": contract.Version},
+        202: {"model": contract.MissingContents},
+        **ERRORS,
+    },
+    openapi_extra=json_request(contract.Push),
 )
 async def push_version(owner: str, name: str, request: Request, caller: Caller, wired: Wired) -> Response:
-    """Add a version from a tar archive of a Cog model's folder. Ours: pushing a model is running its code here.
+    """Add a version by what a Cog model's folder holds. Ours: pushing a model is running its code here.
 
-    200 if this content was pushed before. Read the version until its status is no longer `building`.
+    202 names the contents the server lacks; send them and push again. 200 if this was pushed before. Read the version
+    until its status is no longer `building`.
     """
     if owner != caller.username:
         raise Forbidden(f"You may push to models of your own account only: {caller.username}/{name[:64]}.")
     if not catalog.NAME.fullmatch(name):
         rule = "a model's name has up to 63 lower-case letters, digits, dots, dashes and underscores"
         raise InvalidRequest([Problem("pattern", "name", rule)])
-    with tempfile.TemporaryFile(dir=wired.settings.home) as archive:
-        async for piece in bounded(request, wired.settings.max_archive_bytes):
-            await asyncio.to_thread(archive.write, piece)
-        archive.seek(0)
-        limit = wired.settings.max_archive_bytes
-        version_id = await asyncio.to_thread(store_version, wired.settings.home, f"{owner}/{name}", archive, limit)
-    row = await catalog.add_version(wired.database, caller.id, owner, name, version_id)
+    body = b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)])
+    stored = await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", body)
+    if not isinstance(stored, str):
+        return answer({"missing": stored}, 202)
+    row = await catalog.add_version(wired.database, caller.id, owner, name, stored)
     return answer(rendering.version(row), 200 if row.status == VersionStatus.READY else 201)
+
+
+def _store(settings: Settings, account_id: str, model: str, body: bytes) -> str | list[dict[str, Any]]:
+    """The id of the version that was made, or the contents that are missing for it. Raises RequestError."""
+    try:
+        push = contract.Push.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidPush(f"The body does not say what the folder holds: {_first(error)}.") from None
+    check_files(push.files, settings.max_archive_bytes)
+    if push.link:
+        _check_witness(push.link)
+        return link_version(settings.home, model, push.files, Path(push.link.path))
+    contents = Contents(settings.home, account_id)
+    wanted = {file.sha256: file.size for file in push.files}
+    missing = [
+        {"sha256": digest, "size": size, "received": min(contents.received(digest), size)}
+        for digest, size in wanted.items()
+        if not contents.has(digest, size)
+    ]
+    return missing or store_version(settings.home, model, push.files, contents)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+
+
+def _check_witness(link: contract.LinkedFolder) -> None:
+    """Only who is on this host can have written a file here."""
+    try:
+        descriptor = os.open(link.witness, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except (OSError, ValueError):
+        raise InvalidPush(_ELSEWHERE) from None
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if not is_file or not hmac.compare_digest(os.read(descriptor, 256), link.nonce.encode()):
+            raise InvalidPush(_ELSEWHERE)
+    finally:
+        os.close(descriptor)
 
 
 @router.get("/models/{owner}/{name}/versions", response_model=contract.VersionPage, responses=ERRORS)

@@ -69,9 +69,11 @@ async def test_a_changed_model_is_registered_again(
 async def test_a_server_that_is_not_there_has_no_answer(tmp_path: Path) -> None:
     assert await probe.get(NOBODY, "/readyz") == (0, b"")
     assert await probe.ask_valkey(tmp_path / "valkey.sock", b"PING") == b""
+    assert not await probe.is_reachable("127.0.0.1", 1)
 
 
 async def test_a_server_answers_with_its_status_and_body(address: Address) -> None:
     status, body = await probe.get(address, "/other")
     assert status == 404
     assert json.loads(body) == {"latest_version": {"id": "f" * 64}}
+    assert await probe.is_reachable(address.near_host, address.port)

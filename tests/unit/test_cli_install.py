@@ -31,32 +31,19 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def commands(extras: set[str], pip: dict[str, str]) -> list[list[str]]:
-    return [command for command, _ in install.ways_to_install(extras, pip)]
+def commands(extras: set[str], sources: dict[str, str]) -> list[list[str]]:
+    return [command for command, _ in install.ways_to_install(extras, sources)]
 
 
-def test_find_links_separated_by_spaces_for_pip_are_separated_by_commas_for_uv() -> None:
-    environment = install.uv_environment({"find-links": "/wheels  \n https://wheels.example/cpu"}, {})
-    assert environment == {"UV_FIND_LINKS": "/wheels,https://wheels.example/cpu"}
+def test_what_is_set_for_uv_itself_stays(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_FIND_LINKS", "/uv")
+    _, environment = next(install.ways_to_install(set(), {"UV_FIND_LINKS": "/pip", "UV_DEFAULT_INDEX": "https://a"}))
+    assert (environment["UV_FIND_LINKS"], environment["UV_DEFAULT_INDEX"]) == ("/uv", "https://a")
 
 
-def test_a_home_folder_in_find_links_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert install.uv_environment({"find-links": "~/wheels"}, {})["UV_FIND_LINKS"] == "/home/ada/wheels"
-
-
-def test_what_is_set_for_uv_itself_stays() -> None:
-    environment = install.uv_environment({"find-links": "/pip", "index-url": "https://a"}, {"UV_FIND_LINKS": "/uv"})
-    assert environment == {"UV_FIND_LINKS": "/uv", "UV_DEFAULT_INDEX": "https://a"}
-
-
-def test_pips_environment_wins_over_its_files() -> None:
-    listing = ":env:.find-links='/env'\nglobal.find-links='/global'\nglobal.cert='/cert'\ninstall.cert='/install'\n"
-    assert install.read_pip_settings(listing) == {"find-links": "/env", "cert": "/install"}
-
-
-def test_settings_of_other_pip_commands_are_left_out() -> None:
-    assert install.read_pip_settings("download.find-links='/other'\nnonsense\n") == {}
+def test_the_settings_of_pip_are_asked_of_the_program_that_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", "/from/pip")
+    assert install.list_uv_settings()["UV_FIND_LINKS"] == "/from/pip"
 
 
 def test_uv_chooses_the_build_of_torch_where_nobody_provides_one(checkout: Path) -> None:
@@ -69,7 +56,7 @@ def test_uv_chooses_the_build_of_torch_where_nobody_provides_one(checkout: Path)
 
 def test_a_provided_build_of_torch_is_taken(checkout: Path) -> None:
     (checkout / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").touch()
-    assert "--torch-backend=auto" not in commands({"torch"}, {"find-links": str(checkout)})[0]
+    assert "--torch-backend=auto" not in commands({"torch"}, {"UV_FIND_LINKS": str(checkout)})[0]
 
 
 def test_without_torch_there_is_no_build_to_choose(checkout: Path) -> None:
@@ -110,7 +97,7 @@ def test_a_full_disk_is_said_at_once_instead_of_trying_other_ways(monkeypatch: p
         return "error: failed to write\n  No space left on device (os error 28)"
 
     monkeypatch.setattr(install, "run", fail)
-    monkeypatch.setattr(install, "list_pip_settings", str)
+    monkeypatch.setattr(install, "list_uv_settings", dict)
     with pytest.raises(install.InstallError, match=r"is full \(\d+ MB free\): free about 3 GB"):
         install.install_packages({"torch"})
     assert len(tried) == 1
@@ -119,7 +106,7 @@ def test_a_full_disk_is_said_at_once_instead_of_trying_other_ways(monkeypatch: p
 @pytest.mark.usefixtures("checkout")
 def test_an_unreachable_index_is_said_with_the_settings_that_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "run", lambda command, environment: "error: Failed to fetch\n  dns error")
-    monkeypatch.setattr(install, "list_pip_settings", str)
+    monkeypatch.setattr(install, "list_uv_settings", dict)
     with pytest.raises(install.InstallError, match=r"could not be fetched \(dns error\): .* HTTPS_PROXY"):
         install.install_packages({"torch"})
 

@@ -3,10 +3,9 @@
 The real server is asked in the acceptance tests.
 """
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -65,7 +64,7 @@ def url(script: Script) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_POST = do_GET
+        do_POST = do_PUT = do_GET
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -167,6 +166,7 @@ def test_an_output_is_shown_as_text_where_it_is_text(output: object, separator: 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(push_module, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setenv("PINION_HOME", str(tmp_path.with_name("home")))
     (tmp_path / "cog.yaml").write_text("predict: predict.py:Predictor\n")
     return tmp_path
 
@@ -175,7 +175,11 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
     script: Script, url: str, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     versions = "/v1/models/ada/echo/versions"
+    content = (model / "cog.yaml").read_bytes()
+    digest = sha256(content).hexdigest()
     script.answers = [
+        ("POST", versions, 202, {"missing": [{"sha256": digest, "size": len(content), "received": 4}]}),
+        ("PUT", f"/v1/contents/{digest}?offset=4&size={len(content)}", 200, {"received": len(content)}),
         ("POST", versions, 201, {"id": VERSION, "status": "building", "logs": ""}),
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "building", "logs": "one\n"}),
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "ready", "logs": "one\ntwo\n"}),
@@ -185,11 +189,16 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
     shown = capsys.readouterr()
     assert shown.err == "one\ntwo\n"
     assert shown.out == f"ada/echo:{VERSION}\nhttp://pinion.example/ada/echo\n"
-    _, _, headers, body = script.requests[0]
-    assert headers["Content-Type"] == "application/x-tar"
-    assert int(headers["Content-Length"]) == len(body)
-    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-        assert archive.getnames() == ["cog.yaml"]
+    (*_, told), (*_, sent) = script.requests[:2]
+    described = {"path": "cog.yaml", "size": len(content), "sha256": digest, "executable": False}
+    assert json.loads(told) == {"files": [described]}
+    assert sent == content[4:]
+
+
+def test_of_a_log_that_lost_its_beginning_the_rest_is_shown_once() -> None:
+    assert push_module._unseen("one\ntwo\n", "one\ntwo\nthree\n") == "three\n"
+    long = "x" * 300 + "end\n"
+    assert push_module._unseen(long, long[50:] + "more\n") == "more\n"
 
 
 def test_a_version_that_cannot_be_built_fails_the_command(script: Script, url: str, model: Path) -> None:

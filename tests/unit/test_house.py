@@ -99,7 +99,7 @@ def test_the_runtime_shares_no_import_with_the_service(path: Path) -> None:
 def test_only_the_settings_read_the_environment(path: Path) -> None:
     # A model process gets a selection of the variables, which has to be made from all of them;
     # `pinion serve` has no settings but Cog's own variables.
-    readers = {PROJECT / "worker" / "manifest.py", PROJECT / "serving" / "options.py"}
+    readers = {PROJECT / "worker" / "surroundings.py", PROJECT / "serving" / "options.py"}
     assert path in readers or not re.search(r"os\.(environ|getenv)|from os import", path.read_text())
 
 

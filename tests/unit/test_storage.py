@@ -1,90 +1,86 @@
-"""Pushed archives: what is hostile or broken is refused and leaves nothing, and content alone names a version."""
+"""Pushed files: what is hostile or broken is refused and leaves nothing, and content alone names a version.
 
-import io
+Contents arrive over HTTP in the integration tests.
+"""
+
+import os
 import re
-import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from shared.errors import InvalidArchive
-from shared.storage import store_version, version_folder
+from shared.contents import Contents
+from shared.contract import PushedFile
+from shared.errors import Conflict, InvalidPush
+from shared.storage import check_files, link_version, store_version, version_folder
 
 MODEL = "pinion/echo"
-LIMIT = 1_000_000
+LIMIT = 4_000_000
 MANIFEST = b'predict: "predict.py:Predictor"\n'
 FILES = {"cog.yaml": MANIFEST, "predict.py": b"class Predictor: ...\n", "weights/a.bin": b"\x00" * 1000}
-
-Entry = tuple[tarfile.TarInfo, bytes]
-
-
-def entry(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, **fields: object) -> Entry:
-    info = tarfile.TarInfo(name)
-    info.type, info.size = kind, len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info, content
+LARGE = b"w" * (1 << 20)
 
 
-def archive(*entries: Entry, form: int = tarfile.PAX_FORMAT) -> io.BytesIO:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=form) as tar:
-        for info, content in entries:
-            tar.addfile(info, io.BytesIO(content))
-    packed.seek(0)
-    return packed
+def described(files: dict[str, bytes] = FILES, executable: bool = False) -> list[PushedFile]:
+    return [
+        PushedFile(path=path, size=len(content), sha256=sha256(content).hexdigest(), executable=executable)
+        for path, content in files.items()
+    ]
 
 
-def model(files: dict[str, bytes] = FILES, **fields: object) -> io.BytesIO:
-    return archive(*(entry(name, content, **fields) for name, content in files.items()))
+def file(path: str, **changes: object) -> PushedFile:
+    return PushedFile.model_validate({**described({path: b"x"})[0].model_dump(), **changes})
 
 
-MANIFEST_ENTRY = entry("cog.yaml", MANIFEST)
-HOSTILE: dict[str, Callable[[], io.BytesIO]] = {
-    "parent": lambda: archive(MANIFEST_ENTRY, entry("../evil", b"x")),
-    "parent further down": lambda: archive(MANIFEST_ENTRY, entry("a/../../evil", b"x")),
-    "parent folder": lambda: archive(MANIFEST_ENTRY, entry("../evil", kind=tarfile.DIRTYPE)),
-    "absolute": lambda: archive(MANIFEST_ENTRY, entry("/tmp/evil-of-pinion", b"x")),
-    "backslash": lambda: archive(MANIFEST_ENTRY, entry("..\\evil", b"x")),
-    "symlink": lambda: archive(MANIFEST_ENTRY, entry("link", kind=tarfile.SYMTYPE, linkname="/etc/passwd")),
-    "symlink to write through": lambda: archive(
-        MANIFEST_ENTRY, entry("link", kind=tarfile.SYMTYPE, linkname=".."), entry("link/evil", b"x")
-    ),
-    "hardlink": lambda: archive(MANIFEST_ENTRY, entry("link", kind=tarfile.LNKTYPE, linkname="cog.yaml")),
-    "character device": lambda: archive(MANIFEST_ENTRY, entry("null", kind=tarfile.CHRTYPE, devmajor=1, devminor=3)),
-    "block device": lambda: archive(MANIFEST_ENTRY, entry("disk", kind=tarfile.BLKTYPE, devmajor=8)),
-    "fifo": lambda: archive(MANIFEST_ENTRY, entry("pipe", kind=tarfile.FIFOTYPE)),
-    "too big": lambda: archive(MANIFEST_ENTRY, entry("big", b"x" * LIMIT)),
-    "too big together": lambda: archive(MANIFEST_ENTRY, *(entry(f"{n}", b"x" * 400_000) for n in range(3))),
-    "duplicate": lambda: archive(MANIFEST_ENTRY, entry("a", b"1"), entry("a", b"2")),
-    "duplicate in another spelling": lambda: archive(MANIFEST_ENTRY, entry("a", b"1"), entry("./a", b"2")),
-    "file where a folder is": lambda: archive(MANIFEST_ENTRY, entry("a/b", b"1"), entry("a", b"2")),
-    "folder where a file is": lambda: archive(MANIFEST_ENTRY, entry("a", b"1"), entry("a/b", b"2")),
-    "folder entry where a file is": lambda: archive(MANIFEST_ENTRY, entry("a", b"1"), entry("a", kind=tarfile.DIRTYPE)),
-    "file named like the folder itself": lambda: archive(MANIFEST_ENTRY, entry(".", b"x")),
-    "name beyond the file system": lambda: archive(MANIFEST_ENTRY, entry("x" * 300, b"x")),
-    "path beyond the file system": lambda: archive(MANIFEST_ENTRY, entry("d/" * 3000 + "x", b"x")),
-    "name that is no text": lambda: archive(MANIFEST_ENTRY, entry("\udcff", b"x"), form=tarfile.GNU_FORMAT),
-    "no tar": lambda: io.BytesIO(b"these are not the bytes of an archive" * 100),
-    "nothing": lambda: io.BytesIO(b""),
-    "compressed": lambda: _compressed(),
-    "cut short in a file": lambda: io.BytesIO(model().getvalue()[:3000]),
-    "cut short in a header": lambda: io.BytesIO(model().getvalue()[:2500]),
-    "cut short between two files": lambda: io.BytesIO(model().getvalue()[:2048]),
-    "damaged in the middle": lambda: io.BytesIO(model().getvalue()[:2048] + b"x" * 512 + model().getvalue()[2560:]),
-    "no cog.yaml": lambda: archive(entry("predict.py", b"x")),
-    "cog.yaml further down": lambda: archive(entry("model/cog.yaml", MANIFEST)),
-    "folder called cog.yaml": lambda: archive(entry("cog.yaml", kind=tarfile.DIRTYPE)),
+HOSTILE: dict[str, Callable[[], list[PushedFile]]] = {
+    "parent": lambda: [file("../evil")],
+    "parent further down": lambda: [file("a/../../evil")],
+    "parent that stays within": lambda: [file("a/../evil")],
+    "absolute": lambda: [file("/tmp/evil-of-pinion")],
+    "backslash": lambda: [file("..\\evil")],
+    "nul": lambda: [file("evil\0.py")],
+    "another spelling": lambda: [file("./a")],
+    "double slash": lambda: [file("a//b")],
+    "folder": lambda: [file("a/")],
+    "no name": lambda: [file("")],
+    "name beyond the file system": lambda: [file("x" * 300)],
+    "path beyond the file system": lambda: [file("d/" * 3000 + "x")],
+    "name that is no text": lambda: [file("\udcff")],
+    "too big": lambda: [file("a", size=LIMIT)],
+    "too big together": lambda: [file(f"{n}", sha256=f"{n}" * 64, size=1_400_000) for n in range(3)],
+    "negative size that makes room": lambda: [file("a", size=-LIMIT), file("b", sha256="b" * 64, size=LIMIT)],
+    "two sizes of one content": lambda: [file("a"), file("b", size=2)],
+    "no digest": lambda: [file("a", sha256="")],
+    "digest that leads out": lambda: [file("a", sha256="../" * 20 + "evil")],
+    "digest in capitals": lambda: [file("a", sha256="A" * 64)],
+    "duplicate": lambda: [file("a"), file("a")],
+    "file where a folder is": lambda: [file("a/b"), file("a")],
 }
 
 
-def _compressed() -> io.BytesIO:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        tar.addfile(MANIFEST_ENTRY[0], io.BytesIO(MANIFEST))
-    packed.seek(0)
-    return packed
+@pytest.fixture
+def contents(tmp_path: Path) -> Contents:
+    return Contents(tmp_path, "ada")
+
+
+def arrive(contents: Contents, content: bytes, digest: str = "", size: int | None = None) -> bool:
+    digest = digest or sha256(content).hexdigest()
+    arrival = contents.open(digest, 0)
+    arrival.write(content)
+    arrival.close()
+    return contents.keep(digest, len(content) if size is None else size)
+
+
+def store(home: Path, files: dict[str, bytes] = FILES, model: str = MODEL, executable: bool = False) -> str:
+    contents = Contents(home, "ada")
+    pushed = described(files, executable)
+    check_files(pushed, LIMIT)
+    for content in files.values():
+        if not contents.has(sha256(content).hexdigest(), len(content)):
+            assert arrive(contents, content)
+    return store_version(home, model, pushed, contents)
 
 
 def everything_in(folder: Path) -> list[str]:
@@ -92,61 +88,117 @@ def everything_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_what_is_hostile_or_broken_is_refused_and_leaves_nothing_behind(tmp_path: Path, what: str) -> None:
-    home = tmp_path / "home"
-    with pytest.raises(InvalidArchive) as refused:
-        store_version(home, MODEL, HOSTILE[what](), LIMIT)
+def test_what_is_hostile_or_lies_is_refused_in_a_sentence(what: str) -> None:
+    with pytest.raises(InvalidPush) as refused:
+        check_files([*described({"cog.yaml": MANIFEST}), *HOSTILE[what]()], LIMIT)
     assert len(refused.value.message) < 300
-    assert everything_in(tmp_path) == []
-    assert list((home / "versions").iterdir()) == []
-    assert not Path("/tmp/evil-of-pinion").exists()
 
 
-def test_more_entries_than_any_model_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["predict.py", "model/cog.yaml", "cog.yaml/a"])
+def test_a_folder_without_cog_yaml_is_no_model(path: str) -> None:
+    with pytest.raises(InvalidPush, match=r"has no cog\.yaml"):
+        check_files([file(path)], LIMIT)
+
+
+def test_more_files_than_any_model_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.storage.MAX_ENTRIES", 10)
-    many = archive(MANIFEST_ENTRY, *(entry(f"{number}", kind=tarfile.DIRTYPE) for number in range(10)))
-    with pytest.raises(InvalidArchive):
-        store_version(tmp_path, MODEL, many, LIMIT)
+    with pytest.raises(InvalidPush, match="more than 10 files"):
+        check_files([*described({"cog.yaml": MANIFEST}), *(file(f"{number}") for number in range(10))], LIMIT)
 
 
-def test_a_header_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
-    lying = bytearray(archive(MANIFEST_ENTRY, entry("a", b"x")).getvalue())
-    second = lying.index(b"a\0", 1024)
-    lying[second + 124 : second + 136] = b"\xff" * 11 + b"\x00"  # a negative number in the notation for large ones
-    header = lying[second : second + 512]
-    header[148:156] = b" " * 8
-    lying[second + 148 : second + 156] = f"{sum(header):06o}\0 ".encode()
-    with pytest.raises(InvalidArchive):
-        store_version(tmp_path, MODEL, io.BytesIO(bytes(lying)), LIMIT)
+def test_a_content_that_is_not_what_it_was_said_to_be_leaves_nothing(tmp_path: Path, contents: Contents) -> None:
+    for content, digest, size in ((b"evil", "a" * 64, 4), (b"long", sha256(b"lon").hexdigest(), 3)):
+        with pytest.raises(InvalidPush, match="its file has changed, or it was damaged"):
+            arrive(contents, content, digest, size)
+    assert everything_in(tmp_path) == []
 
 
-def test_a_model_is_unpacked_under_its_version(tmp_path: Path) -> None:
-    version_id = store_version(tmp_path, MODEL, model(), LIMIT)
+def test_a_content_named_by_a_path_is_refused(tmp_path: Path, contents: Contents) -> None:
+    with pytest.raises(InvalidPush):
+        contents.open("../../../evil", 0)
+    assert everything_in(tmp_path) == []
+
+
+def test_a_content_goes_on_where_it_was_cut_off_and_nowhere_else(contents: Contents) -> None:
+    digest = sha256(b"onetwo").hexdigest()
+    assert not arrive(contents, b"one", digest, 6)
+    assert contents.received(digest) == 3
+    wrong = contents.open(digest, 2)
+    with pytest.raises(Conflict, match="3 bytes of this content are here"):
+        wrong.write(b"etwo")
+    wrong.close()
+    rest = contents.open(digest, 3)
+    rest.write(b"two")
+    rest.close()
+    assert contents.keep(digest, 6)
+    assert contents.has(digest, 6)
+
+
+def test_of_two_uploads_of_one_content_the_later_goes_on(contents: Contents) -> None:
+    digest = sha256(b"onetwo").hexdigest()
+    first, second = contents.open(digest, 0), contents.open(digest, 0)
+    second.write(b"one")
+    with pytest.raises(Conflict):
+        first.write(b"o")
+    second.write(b"two")
+    first.close()
+    second.close()
+    assert contents.keep(digest, 6)
+
+
+def test_a_content_of_somebody_else_is_not_there(tmp_path: Path, contents: Contents) -> None:
+    arrive(contents, b"secret")
+    assert not Contents(tmp_path, "eve").has(sha256(b"secret").hexdigest(), 6)
+
+
+def test_a_content_that_a_model_wrote_into_is_not_used_again(tmp_path: Path, contents: Contents) -> None:
+    folder = version_folder(tmp_path, store(tmp_path, FILES | {"weights/a.bin": LARGE}))
+    weights = folder / "weights" / "a.bin"
+    assert contents.has(sha256(LARGE).hexdigest(), len(LARGE))
+    weights.chmod(0o600)
+    weights.write_bytes(b"x" + LARGE[1:])
+    assert not contents.has(sha256(LARGE).hexdigest(), len(LARGE))
+
+
+def test_large_files_share_their_bytes_and_cannot_be_written_to(tmp_path: Path) -> None:
+    files = FILES | {"weights/a.bin": LARGE}
+    one, two = (version_folder(tmp_path, store(tmp_path, files, model)) / "weights/a.bin" for model in ("p/a", "p/b"))
+    assert one.stat().st_ino == two.stat().st_ino
+    assert one.stat().st_mode & 0o777 == 0o444
+
+
+def test_where_files_cannot_be_linked_they_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    folder = version_folder(tmp_path, store(tmp_path, FILES | {"weights/a.bin": LARGE}))
+    assert (folder / "weights" / "a.bin").read_bytes() == LARGE
+
+
+def test_a_model_lies_under_its_version(tmp_path: Path) -> None:
+    version_id = store(tmp_path)
     assert re.fullmatch("[0-9a-f]{64}", version_id)
     folder = version_folder(tmp_path, version_id)
     assert {name: (folder / name).read_bytes() for name in everything_in(folder)} == FILES
     assert [path.name for path in (tmp_path / "versions").iterdir()] == [version_id]
 
 
+def test_a_version_that_cannot_be_put_together_is_not_there_at_all(tmp_path: Path, contents: Contents) -> None:
+    with pytest.raises(FileNotFoundError):
+        store_version(tmp_path, MODEL, described(), contents)
+    assert list((tmp_path / "versions").iterdir()) == []
+
+
 def test_a_program_stays_executable_and_gains_no_other_rights(tmp_path: Path) -> None:
-    packed = archive(MANIFEST_ENTRY, entry("run.sh", b"#!/bin/sh\n", mode=0o6777), entry("data", b"x", mode=0o000))
-    folder = version_folder(tmp_path, store_version(tmp_path, MODEL, packed, LIMIT))
-    modes = {name: (folder / name).stat().st_mode & 0o7777 for name in ("run.sh", "data", "cog.yaml")}
-    assert modes == {"run.sh": 0o755, "data": 0o644, "cog.yaml": 0o644}
+    for executable, mode in ((True, 0o755), (False, 0o644)):
+        folder = version_folder(tmp_path, store(tmp_path, executable=executable))
+        assert {path.stat().st_mode & 0o7777 for path in folder.rglob("*") if path.is_file()} == {mode}
 
 
-def test_the_same_content_is_the_same_version_whatever_its_times_and_owners(tmp_path: Path) -> None:
-    first = store_version(tmp_path, MODEL, model(mtime=1, uid=0, uname="root"), LIMIT)
-    second = store_version(tmp_path, MODEL, model(mtime=2_000_000_000, uid=1000, uname="ada", mode=0o600), LIMIT)
-    assert first == second
+def test_the_order_of_files_makes_no_new_version(tmp_path: Path) -> None:
+    assert store(tmp_path) == store(tmp_path, dict(reversed(FILES.items())))
     assert len(list((tmp_path / "versions").iterdir())) == 1
-
-
-def test_neither_order_nor_folder_entries_nor_the_spelling_of_paths_make_a_new_version(tmp_path: Path) -> None:
-    plain = store_version(tmp_path, MODEL, model(), LIMIT)
-    backwards = [entry(f"./{name}", content) for name, content in reversed(FILES.items())]
-    packed = archive(entry(".", kind=tarfile.DIRTYPE), entry("weights", kind=tarfile.DIRTYPE), *backwards)
-    assert store_version(tmp_path, MODEL, packed, LIMIT) == plain
 
 
 @pytest.mark.parametrize(
@@ -159,33 +211,57 @@ def test_neither_order_nor_folder_entries_nor_the_spelling_of_paths_make_a_new_v
     ],
 )
 def test_any_difference_in_the_files_is_another_version(tmp_path: Path, changed: dict[str, bytes]) -> None:
-    assert store_version(tmp_path, MODEL, model(changed), LIMIT) != store_version(tmp_path, MODEL, model(), LIMIT)
+    assert store(tmp_path, changed) != store(tmp_path)
 
 
 def test_an_executable_file_is_not_the_same_as_one_that_is_not(tmp_path: Path) -> None:
-    assert store_version(tmp_path, MODEL, model(mode=0o755), LIMIT) != store_version(tmp_path, MODEL, model(), LIMIT)
+    assert store(tmp_path, executable=True) != store(tmp_path)
 
 
 def test_the_boundary_between_name_and_content_counts(tmp_path: Path) -> None:
-    one = FILES | {"ab": b"c"}
-    other = FILES | {"a": b"bc"}
-    assert store_version(tmp_path, MODEL, model(one), LIMIT) != store_version(tmp_path, MODEL, model(other), LIMIT)
+    assert store(tmp_path, FILES | {"ab": b"c"}) != store(tmp_path, FILES | {"a": b"bc"})
 
 
 def test_two_models_of_the_same_files_have_versions_of_their_own(tmp_path: Path) -> None:
-    assert store_version(tmp_path, "pinion/one", model(), LIMIT) != store_version(
-        tmp_path, "pinion/two", model(), LIMIT
-    )
+    assert store(tmp_path, model="pinion/one") != store(tmp_path, model="pinion/two")
 
 
 def test_pushing_again_changes_nothing_of_what_is_there(tmp_path: Path) -> None:
-    version_id = store_version(tmp_path, MODEL, model(), LIMIT)
-    kept = version_folder(tmp_path, version_id) / "predict.py"
+    kept = version_folder(tmp_path, store(tmp_path)) / "predict.py"
     before = kept.stat()
-    store_version(tmp_path, MODEL, model(), LIMIT)
+    store(tmp_path)
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_model_as_large_as_allowed_is_taken(tmp_path: Path) -> None:
-    rest = LIMIT - len(MANIFEST)
-    store_version(tmp_path, MODEL, archive(MANIFEST_ENTRY, entry("weights", b"x" * rest)), LIMIT)
+def test_a_model_as_large_as_allowed_is_taken() -> None:
+    check_files([*described({"cog.yaml": MANIFEST}), file("weights", size=LIMIT - len(MANIFEST))], LIMIT)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_bytes(content)
+    return tmp_path / "source"
+
+
+def test_a_linked_folder_is_the_version_of_its_content_and_is_not_copied(tmp_path: Path, source: Path) -> None:
+    version_id = link_version(tmp_path / "linked", MODEL, described(), source)
+    assert version_id == store(tmp_path / "stored")
+    assert version_folder(tmp_path / "linked", version_id).resolve() == source.resolve()
+
+
+def test_what_is_pushed_after_it_was_linked_does_not_depend_on_the_folder(tmp_path: Path, source: Path) -> None:
+    version_id = link_version(tmp_path, MODEL, described(), source)
+    assert store(tmp_path) == version_id
+    assert link_version(tmp_path, MODEL, described(), source) == version_id
+    assert not version_folder(tmp_path, version_id).is_symlink()
+    assert everything_in(source) == sorted(FILES)
+
+
+@pytest.mark.parametrize("place", ["nowhere", "source"])
+def test_a_folder_that_is_not_as_it_was_said_to_be_is_not_linked(tmp_path: Path, source: Path, place: str) -> None:
+    (source / "predict.py").write_text("changed meanwhile")
+    with pytest.raises(InvalidPush, match="is not as it was said to be"):
+        link_version(tmp_path, MODEL, described(), tmp_path / place)
+    assert not list(tmp_path.glob("versions/*"))

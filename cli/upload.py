@@ -1,0 +1,84 @@
+"""Telling the server what a model's folder holds, and sending the contents it lacks, each from where it was cut off.
+
+What the folder holds stands in `inventory`; what becomes of it is `push`'s and the server's business.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cli.client import answer
+from cli.failure import Failure
+from cli.inventory import Entry
+from cli.progress import progress
+
+_PIECE_BYTES = 1 << 18
+_TRIES = 5
+"""In a row without a byte more at the server."""
+_PAUSE_SECONDS = 0.5
+# The server reads a large content once more before it answers.
+_TIMEOUT = httpx.Timeout(30.0, read=900.0)
+
+
+def upload(
+    client: httpx.Client, model: str, entries: list[Entry], link: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The version that was made of the files."""
+    body = {"files": [entry.described for entry in entries], **({"link": link} if link else {})}
+    places = {entry.sha256: entry.place for entry in entries}
+    least, tries = -1, 0
+    while True:
+        told = answer(client.post(f"/models/{model}/versions", json=body, timeout=_TIMEOUT))
+        if "missing" not in told:
+            return told
+        left = sum(content["size"] - content["received"] for content in told["missing"])
+        tries = tries + 1 if left == least else 0
+        least = left
+        if tries == _TRIES:
+            raise Failure("The upload does not get on: the server still lacks what was sent. Push again to go on.")
+        _send_all(client, told["missing"], places, left, is_last_try=tries == _TRIES - 1)
+
+
+def _send_all(
+    client: httpx.Client, missing: list[dict[str, Any]], places: dict[str, Path], left: int, *, is_last_try: bool
+) -> None:
+    """Every content once; after a cut the server is asked anew how far it has come."""
+    with progress("Sending", left) as passed:
+        for content in missing:
+            try:
+                _send(client, content, places[content["sha256"]], passed)
+            except httpx.TransportError:
+                if is_last_try:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+                return
+
+
+def _send(client: httpx.Client, content: dict[str, Any], place: Path, passed: Callable[[int], None]) -> None:
+    received, size = content["received"], content["size"]
+    sent = client.put(
+        f"/contents/{content['sha256']}",
+        params={"offset": received, "size": size},
+        content=_pieces(place, received, size, passed),
+        headers={"Content-Type": "application/octet-stream", "Content-Length": str(size - received)},
+        timeout=_TIMEOUT,
+    )
+    if sent.status_code != httpx.codes.CONFLICT:  # where to go on from is asked anew
+        answer(sent)
+
+
+def _pieces(place: Path, start: int, size: int, passed: Callable[[int], None]) -> Iterator[bytes]:
+    """What is announced is sent, to the byte."""
+    with place.open("rb") as file:
+        file.seek(start)
+        left = size - start
+        while left:
+            piece = file.read(min(_PIECE_BYTES, left))
+            if not piece:
+                raise Failure(f"{place} became shorter while it was sent: push again.")
+            left -= len(piece)
+            passed(len(piece))
+            yield piece

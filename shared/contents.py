@@ -1,0 +1,119 @@
+"""Contents of pushed files: kept once for each account, named by their SHA-256, received in as many pieces as it takes.
+
+Apart for each account, because to have a content here is to be allowed to run it. Which files have which content is a
+version's business, see `storage`.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+from shared.errors import Conflict, InvalidPush
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# A content that is shared by versions has this time, which whatever writes into it changes.
+_UNTOUCHED_SECONDS = 1_000_000_000
+_COPIED_BELOW_BYTES = 1 << 20
+_NO_LINKS = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
+_READ_ONLY = 0o444
+
+
+class Contents:
+    """Those of one account."""
+
+    def __init__(self, home: Path, account_id: str) -> None:
+        self._folder = home / "contents" / account_id
+
+    def has(self, digest: str, size: int) -> bool:
+        """Whether it is there, whole and as it was. One that a model has written into is dropped."""
+        place = self._place(digest)
+        try:
+            found = place.stat()
+        except FileNotFoundError:
+            return False
+        if found.st_size == size and found.st_mtime == _UNTOUCHED_SECONDS:
+            return True
+        place.unlink(missing_ok=True)
+        return False
+
+    def received(self, digest: str) -> int:
+        """How many bytes of a content that is not complete have arrived."""
+        try:
+            return self._draft(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def open(self, digest: str, offset: int) -> "Arrival":
+        """Go on with a content at a place; raises Conflict when that is not where it ends."""
+        if not _DIGEST.fullmatch(digest):
+            raise InvalidPush("A content is named by its SHA-256, 64 lower-case hex digits.")
+        draft = self._draft(digest)
+        draft.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
+        return Arrival(os.open(draft, flags, 0o600), offset)
+
+    def keep(self, digest: str, size: int) -> bool:
+        """Keep a content that has arrived in full; False while some of it is missing. Raises InvalidPush."""
+        draft = self._draft(digest)
+        if self.received(digest) < size:
+            return False
+        with draft.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest or draft.stat().st_size != size:
+            draft.unlink(missing_ok=True)
+            raise InvalidPush(f"What arrived is not the content {digest}: its file has changed, or it was damaged.")
+        place = self._place(digest)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft.chmod(_READ_ONLY)
+        os.utime(draft, (_UNTOUCHED_SECONDS, _UNTOUCHED_SECONDS))
+        draft.replace(place)
+        return True
+
+    def put(self, digest: str, target: Path, *, is_executable: bool) -> None:
+        """Make a file with a content that is there. A large one shares its bytes and cannot be written to."""
+        place = self._place(digest)
+        if not is_executable and place.stat().st_size >= _COPIED_BELOW_BYTES and _link(place, target):
+            return
+        shutil.copyfile(place, target)
+        target.chmod(0o755 if is_executable else 0o644)
+
+    def _place(self, digest: str) -> Path:
+        return self._folder / digest[:2] / digest
+
+    def _draft(self, digest: str) -> Path:
+        return self._folder / "arriving" / digest
+
+
+class Arrival:
+    """A content that is just coming in. Of two at once the later one goes on, and what both wrote is checked."""
+
+    def __init__(self, descriptor: int, offset: int) -> None:
+        self._descriptor = descriptor
+        self._offset = offset
+
+    def write(self, piece: bytes) -> None:
+        """Append; raises Conflict when it does not end any more where this one has come to."""
+        if (end := os.fstat(self._descriptor).st_size) != self._offset:
+            raise Conflict(f"{end} bytes of this content are here: go on from there, not from {self._offset}.")
+        rest = memoryview(piece)
+        while rest:
+            written = os.pwrite(self._descriptor, rest, self._offset)
+            self._offset += written
+            rest = rest[written:]
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _link(place: Path, target: Path) -> bool:
+    """Whether the file system could give the same bytes a second name."""
+    try:
+        os.link(place, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    return True

@@ -1,0 +1,35 @@
+"""What of our environment the programs of a model may see: its process, and uv when it builds for one.
+
+A list of what is allowed, so that a new secret is never on it. Nothing is started here.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+_MODEL = (
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|\w+_CA_BUNDLE"
+    r"|(HTTPS?|NO|ALL|https?|no|all)_(PROXY|proxy)"
+    r"|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|HF|TRANSFORMERS|TOKENIZERS|TORCH|PYTORCH|TRITON|OMP|MKL|OPENBLAS|XDG|COG)_\w+"
+)
+_FOR_MODELS = re.compile(_MODEL)
+# Addresses of package indexes may hold a password; a model's process gets none of them.
+_FOR_BUILDS = re.compile(rf"{_MODEL}|(UV|PYENV|GIT)_\w+|NETRC|CC|CXX")
+
+
+def model_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
+    """The whole environment of a model's process; programs of its own interpreter's environment come first."""
+    allowed = _allowed(_FOR_MODELS)
+    path = os.pathsep.join(filter(None, (str(python.parent), allowed.get("PATH"))))
+    # a Python program that the model starts should print at once, like the model itself
+    return {**allowed, "PATH": path, "PYTHONUNBUFFERED": "1", **added}
+
+
+def build_environment(sources: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of uv, and so of packages that run code while they are built."""
+    return {**sources, **_allowed(_FOR_BUILDS)}
+
+
+def _allowed(names: re.Pattern[str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if names.fullmatch(name)}
