@@ -21,6 +21,7 @@ from worker.app import BellWorker
 from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
+from worker.memory import usual_budget
 from worker.outbound import open_client
 from worker.predict import Predictor
 from worker.presence import Presence
@@ -30,12 +31,12 @@ from worker.residency import Residency
 class Host:
     """Opened by `hosting`."""
 
-    def __init__(self, settings: Settings, database: Database, feed: Feed, files: Files) -> None:
+    def __init__(self, settings: Settings, database: Database, feed: Feed, files: Files, budget: int) -> None:
         self.settings = settings
         self.database = database
         self.files = files
         environments = Environments(settings.home, timedelta(hours=1))
-        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), environments)
+        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), environments, budget)
         self.presence = Presence(settings, database, feed, self.residency.cancel, self.residency.interrupt)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)
@@ -56,10 +57,10 @@ class Host:
 
 
 @asynccontextmanager
-async def hosting(settings: Settings, database: Database, feed: Feed) -> AsyncIterator[Host]:
+async def hosting(settings: Settings, database: Database, feed: Feed, budget: int | None = None) -> AsyncIterator[Host]:
     """A host on these servers, its model processes ended afterwards."""
     async with open_client(settings.file_allow_cidrs) as client:
-        host = Host(settings, database, feed, Files(settings, database, client))
+        host = Host(settings, database, feed, Files(settings, database, client), budget or usual_budget())
         yield host
         await host.residency.stop()
 

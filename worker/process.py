@@ -128,6 +128,15 @@ class ModelProcess:
     def alive(self) -> bool:
         return self._why_ended is None and self._child.is_running
 
+    @property
+    def is_set_up(self) -> bool:
+        return self._set_up.is_set()
+
+    @property
+    def group(self) -> int:
+        """Of the process and all that it has started."""
+        return self._child.process.pid
+
     async def wait_closed(self) -> None:
         await asyncio.shield(self._burial)
 

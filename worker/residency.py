@@ -1,11 +1,12 @@
-"""Which model processes are up on this host: started when first needed, kept, started again when they die.
+"""Which model processes are up on this host: started when first needed, kept while there is room, started again when
+they die.
 
 How one is spoken to stands in `process`; what runs on it is decided in `predict`.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import structlog
 
 from shared.storage import version_folder
 from shared.tasks import end
+from worker import memory
 from worker.environment import Environments, Say
 from worker.events import Canceled, SetupFailed
 from worker.process import ModelProcess
@@ -23,6 +25,8 @@ _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying or failing."""
 _STEADY_SECONDS = 60.0
 """A process that lived this long owes its death to what it ran, not to its start."""
+_LOOK_SECONDS = 5.0
+"""Between looks at the memory that models take."""
 _CANCELED_KEPT = 256
 """A cancel that comes between claim and start must not be lost; what a user canceled is not run again."""
 _log = structlog.get_logger()
@@ -35,11 +39,23 @@ def _drop(text: str) -> None:
 class Resident:
     """One version on this host."""
 
-    def __init__(self, version_id: str, folder: Path, setup_limit: timedelta, environments: Environments) -> None:
+    def __init__(
+        self,
+        version_id: str,
+        folder: Path,
+        setup_limit: timedelta,
+        environments: Environments,
+        make_room: Callable[[int], Awaitable[None]],
+    ) -> None:
         self.version_id = version_id
         self.folder = folder
+        self.last_used = monotonic()
+        self.taken_bytes = 0
+        """What its process took when it was last looked at."""
         self._setup_limit = setup_limit
         self._environments = environments
+        self._make_room = make_room
+        self._in_use = 0
         self._process: ModelProcess | None = None
         self._seats = asyncio.Semaphore(1)
         self._starting = asyncio.Lock()
@@ -65,7 +81,12 @@ class Resident:
     async def seat(self) -> AsyncIterator[ModelProcess]:
         """A ready process with room for one prediction; raises SetupFailed."""
         async with self._seats:
-            yield await self.ready()
+            self._in_use += 1
+            try:
+                yield await self.ready()
+            finally:
+                self._in_use -= 1
+                self.last_used = monotonic()
 
     @asynccontextmanager
     async def preparation(self, prediction_id: str) -> AsyncIterator[None]:
@@ -112,6 +133,28 @@ class Resident:
         """Whether it was to be canceled before it began to run: ask right before it does."""
         return prediction_id in self._canceled
 
+    @property
+    def group(self) -> int | None:
+        """The process group, while there is one."""
+        return self._process.group if self._process and self._process.alive else None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its process could be ended without anybody noticing."""
+        return bool(self._process and self._process.alive and self._process.is_set_up and not self.is_in_use)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a prediction runs in it or is about to."""
+        return self._in_use > 0
+
+    async def unload(self) -> None:
+        """End the process if nobody uses it; the next prediction starts it again."""
+        async with self._starting:
+            if self.is_idle:
+                await self.stop()
+                self._process = None
+
     async def stop(self) -> None:
         """End the process for good."""
         if self._watch:
@@ -124,6 +167,8 @@ class Resident:
             raise self._last_failure
 
     async def _start(self, say: Say) -> ModelProcess:
+        await self._make_room(self.taken_bytes)
+        self.last_used = monotonic()
         try:
             python = await self._environments.python_for(self.version_id, self.folder, say)
             limit = self._setup_limit
@@ -162,20 +207,48 @@ class Resident:
 
 
 class Residency:
-    """All versions on this host."""
+    """All versions on this host.
 
-    def __init__(self, home: Path, setup_limit: timedelta, environments: Environments) -> None:
+    Together their processes take `budget_bytes` of memory. Above that idle ones are ended, the least recently used
+    first; what is in use stays, whatever it takes.
+    """
+
+    def __init__(self, home: Path, setup_limit: timedelta, environments: Environments, budget_bytes: int) -> None:
         self._home = home
         self._environments = environments
         self._setup_limit = setup_limit
+        self._budget_bytes = budget_bytes
         self._residents: dict[str, Resident] = {}
 
     def resident(self, version_id: str) -> Resident:
         """The one resident of a version."""
         if version_id not in self._residents:
             folder = version_folder(self._home, version_id)
-            self._residents[version_id] = Resident(version_id, folder, self._setup_limit, self._environments)
+            self._residents[version_id] = Resident(
+                version_id, folder, self._setup_limit, self._environments, self.make_room
+            )
         return self._residents[version_id]
+
+    async def keep_within_budget(self) -> None:
+        """For ever: models may grow while they work."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.make_room(0)
+
+    async def make_room(self, wanted_bytes: int) -> None:
+        """End idle processes until so much is free, or none is idle."""
+        up = {group: resident for resident in self._residents.values() if (group := resident.group)}
+        taken = await asyncio.to_thread(memory.taken_by, up.keys())
+        for group, resident in up.items():
+            resident.taken_bytes = taken.get(group, 0)
+        excess = sum(taken.values()) + wanted_bytes - self._budget_bytes
+        for resident in sorted(up.values(), key=lambda each: each.last_used):
+            if excess <= 0:
+                return
+            if resident.is_idle:
+                _log.info("model unloaded to make room", version_id=resident.version_id, bytes=resident.taken_bytes)
+                await resident.unload()
+                excess -= resident.taken_bytes
 
     def cancel(self, prediction_id: str) -> None:
         """Interrupt a prediction wherever it runs, and keep it from starting."""

@@ -27,12 +27,14 @@ from shared.queue import (
     predict_queue,
 )
 from shared.settings import Settings
+from shared.tasks import end, start
 from worker.app import BellWorker, Job
 from worker.build import Builder
 from worker.deliver import Sender
 from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
+from worker.memory import usual_budget
 from worker.outbound import open_client
 from worker.predict import Predictor
 from worker.presence import Presence
@@ -80,8 +82,9 @@ async def predict(settings: Settings) -> None:
     """Run models until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
         environments = Environments(settings.home, timedelta(seconds=settings.build_seconds))
-        residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), environments)
+        residency = _residency(settings, environments)
         stack.push_async_callback(residency.stop)
+        stack.push_async_callback(end, start(residency.keep_within_budget()))
         feed = await stack.enter_async_context(Feed(bells))
         presence = Presence(settings, database, feed, residency.cancel, residency.interrupt)
         await stack.enter_async_context(presence.announced())
@@ -109,6 +112,11 @@ async def deliver(settings: Settings) -> None:
         await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, database, client).deliver, _DELIVERIES_AT_ONCE)
         await _until_stopped(Sweep(settings, database, new_id()).run)
         await queues.drain()
+
+
+def _residency(settings: Settings, environments: Environments) -> Residency:
+    limit = timedelta(seconds=settings.setup_seconds)
+    return Residency(settings.home, limit, environments, settings.model_memory_bytes or usual_budget())
 
 
 @asynccontextmanager

@@ -1,0 +1,48 @@
+"""How much memory model processes take, and how much there is.
+
+Reads what the system tells; who has to go is decided in `residency`.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import suppress
+from glob import glob
+from pathlib import Path
+
+_USUAL_SHARE = 0.75
+_KIB = 1024
+
+
+def usual_budget() -> int:
+    """Bytes that models may take where nobody says how many: three quarters of the machine, or of its container."""
+    return int(_USUAL_SHARE * min(_machine_bytes(), _container_bytes()))
+
+
+def taken_by(groups: Collection[int]) -> dict[int, int]:
+    """Bytes by process group, what several share counted in parts; nothing where the system does not tell."""
+    taken: dict[int, int] = defaultdict(int)
+    for place in glob("/proc/[0-9]*/stat") if groups else ():
+        with suppress(OSError):  # it has just ended
+            stat = Path(place)
+            group = int(stat.read_text().rpartition(")")[2].split()[2])
+            if group in groups:
+                taken[group] += _proportional_bytes(stat.with_name("smaps_rollup"))
+    return taken
+
+
+def _proportional_bytes(rollup: Path) -> int:
+    lines = rollup.read_text().splitlines()
+    return next((int(line.split()[1]) * _KIB for line in lines if line.startswith("Pss:")), 0)
+
+
+def _machine_bytes() -> int:
+    with suppress(OSError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * _KIB for line in lines if line.startswith("MemTotal:"))
+    return 2**62
+
+
+def _container_bytes() -> int:
+    with suppress(OSError, ValueError):  # no such file, or the word "max"
+        return int(Path("/sys/fs/cgroup/memory.max").read_text())
+    return 2**62
