@@ -5,11 +5,8 @@ It only puts the pieces together; what the frames mean stands in frames.py.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import faulthandler
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +17,17 @@ if TYPE_CHECKING:
     from pinion_runtime.serving import Serving
     from pinion_runtime.serving_async import AsyncServing
 
-_PR_SET_PDEATHSIG = 1
+_RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def main() -> int:
-    # A group of our own, to be ended with all that the model starts; in the session of our parent, to be ended with it.
-    with contextlib.suppress(PermissionError):  # whoever leads a session leads a group as well
-        os.setpgid(0, 0)
+    sys.path.insert(0, _RUNTIME)
+    from pinion_runtime.confinement import confine
+
+    confine()
     control_descriptor, frames_descriptor = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(control_descriptor, False)
     os.set_inheritable(frames_descriptor, False)
-    _die_with_parent()
     _prepare_path()
     from pinion_runtime import logs, routing
     from pinion_runtime.control import Control
@@ -50,21 +47,13 @@ def main() -> int:
     return _run(start, control, FrameWriter(frames_descriptor))
 
 
-def _die_with_parent() -> None:
-    """Linux ends us when the parent dies, even in the middle of C code; elsewhere the end of file has to do."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _prepare_path() -> None:
     """The model's folder first, then ours; our own modules are imported before a model can shadow them."""
-    runtime = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    sys.path.insert(0, runtime)
     import pinion_runtime.schema
     import pinion_runtime.serving  # noqa: F401
 
     extra = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # -I ignored it, but cog.yaml may have set it
-    sys.path[:1] = [os.getcwd(), runtime, *filter(None, extra)]
+    sys.path[:1] = [os.getcwd(), _RUNTIME, *filter(None, extra)]
 
 
 def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:

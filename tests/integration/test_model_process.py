@@ -430,6 +430,20 @@ async def test_a_model_runs_in_its_own_folder_as_if_it_were_the_program(start: S
     assert (seen["module"], seen["neighbour"], seen["stdin"]) == ("predict", "next door", "")
 
 
+async def test_a_model_gives_up_what_it_does_not_need(start: Start, tmp_path: Path):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\n")
+    (tmp_path / "predict.py").write_text(
+        "import os, resource\n"
+        "def predict() -> list:\n"
+        "    status = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
+        "    core = resource.getrlimit(resource.RLIMIT_CORE)\n"
+        "    return [os.umask(0), int(status['NoNewPrivs']), core[0], os.getpgrp() == os.getpid()]\n"
+    )
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells")
+    assert (await run(await start(tmp_path))).output == [0o077, 1, 0, True]
+
+
 async def test_stopping_ends_the_children_of_a_model_too(start: Start):
     process = await start("leaves_children")
     child = (await run(process)).output
