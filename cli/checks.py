@@ -19,6 +19,9 @@ _TOOLS = (
     ("lint-imports",),
 )
 
+_SHARED = ("--numprocesses", "2", "--dist", "loadgroup")
+"""Each of the two ways to run Pinion has a process: see tests/conftest.py."""
+
 
 def check() -> None:
     """Run all of them, also after one has found something: one wants to know everything at once."""
@@ -28,9 +31,9 @@ def check() -> None:
 
 
 def test(arguments: Sequence[str]) -> None:
-    """The checks, then the tests; the arguments are pytest's."""
+    """The checks, then the tests, shared by two processes; the arguments are pytest's."""
     check()
-    if not _succeeds(("pytest", *arguments)):
+    if not _succeeds(("pytest", *_SHARED, *arguments)):
         raise Failure("Tests failed.")
 
 

@@ -8,10 +8,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
 _AGAIN_SECONDS = 0.1
-_log = structlog.get_logger()
 
 
 def start(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -23,7 +20,9 @@ def start(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
 
 def _stop_if_failed(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()):
-        _log.critical("side task failed, stopping", exc_info=error)
+        import structlog  # not before it is needed: `pinion serve` has to start quickly
+
+        structlog.get_logger().critical("side task failed, stopping", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
 
 

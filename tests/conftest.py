@@ -4,8 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.database_fixtures import BACKENDS
 from tests.file_server import FileServer, serving_files
 from tests.receiver import Receiver, receiving
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two processes one takes a backend each, so that its servers start once; the rest goes file by file."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        backend = next((value for value in parameters if value in BACKENDS), item.path.name)
+        item.add_marker(pytest.mark.xdist_group(backend))
 
 
 @pytest.fixture

@@ -167,8 +167,8 @@ async def test_the_environment_is_asked_before_cog_yaml_and_the_decorator(
             "The model asks for 4 predictions at once, but its predict() is not async. "
             "Make it `async def`, or set the concurrency to 1.",
         ),
-        ("concurrency: {max: 0}", SERIAL, "`concurrency` in cog.yaml must be like `max: 4`, a whole number from 1."),
-        ("concurrency: many", SERIAL, "`concurrency` in cog.yaml must be like `max: 4`, a whole number from 1."),
+        ("concurrency: {max: 0}", SERIAL, "`concurrency.max` in cog.yaml must be 1 or more."),
+        ("concurrency: many", SERIAL, "`concurrency` in cog.yaml must be a mapping of keys to values."),
         (
             "environment: [COG_MAX_CONCURRENCY=lots]",
             SERIAL,

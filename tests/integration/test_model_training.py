@@ -74,7 +74,7 @@ async def test_a_training_that_is_broken_fails_alone(start: Start, tmp_path: Pat
     ("said", "message"),
     [
         ("", 'cog.yaml names nothing to train, like `train: "train.py:train"`.'),
-        ("train: [train.py]", '`train` in cog.yaml must be like `train: "train.py:train"`.'),
+        ("train: [train.py]", "`train` in cog.yaml must be a text."),
         ("train: predict.py:Empty", "Empty in predict.py has no train()."),
     ],
 )

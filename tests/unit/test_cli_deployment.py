@@ -64,7 +64,7 @@ def test_every_role_runs_from_the_image_on_postgres_and_valkey(compose: dict[str
     assert service["volumes"] == ["home:/var/lib/pinion"]
 
 
-@pytest.mark.parametrize("role", set(ROLES) - {"migrate"})
+@pytest.mark.parametrize("role", sorted(set(ROLES) - {"migrate"}))
 def test_every_service_waits_for_the_migrations(compose: dict[str, Any], role: str) -> None:
     conditions = compose["services"][role]["depends_on"]
     assert conditions["migrate"] == {"condition": "service_completed_successfully"}
