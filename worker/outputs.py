@@ -7,7 +7,6 @@ import asyncio
 import errno
 import os
 import stat
-import sys
 import tempfile
 import time
 from collections import deque
@@ -32,8 +31,6 @@ from worker.events import Done, Event, Output
 from worker.persistence import persistently
 
 _PIECE_BYTES = 1024 * 1024
-_FILE_CLOCK = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
-"""CLOCK_REALTIME_COARSE, by which Linux dates files and for which Python has no name; it lags behind the usual one."""
 NO_SPACE = "no space to store output"
 _log = structlog.get_logger()
 
@@ -72,7 +69,9 @@ class OutputFiles:
         self._waiting: deque[Event] = deque()
         self._storing: asyncio.Task[None] | None = None
         self._failure: FileUnavailable | None = None
-        self._began = time.clock_gettime(_FILE_CLOCK)
+        # Older kernels date files by a clock that lags some milliseconds: what is written at once is then kept, and
+        # nothing from before is ever taken for the prediction's own.
+        self._began = time.time()
         self._originals: set[Path] = set()
 
     def take(self, event: Event) -> None:

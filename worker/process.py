@@ -90,7 +90,11 @@ class ModelProcess:
         *,
         context: dict[str, str] | None = None,
     ) -> Done:
-        """Runs one prediction; `input` names files by local paths. Every failure of the model is a Done."""
+        """Runs one prediction; `input` names files by local paths. Every failure of the model is a Done.
+
+        More than `concurrency` at once are run one after the other, but what one prints while the parent has not yet
+        heard that the one before it is over counts as printed by that one: users give seats.
+        """
         if prediction_id in self._runs:
             raise ValueError("this prediction is already running in this process")
         if not self.alive:

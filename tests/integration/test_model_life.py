@@ -67,14 +67,19 @@ class Life(RuleBasedStateMachine):
     def lives(self) -> bool:
         return self.process is not None and self.process.alive
 
+    @property
+    def has_seat(self) -> bool:
+        return self.process is not None and len(self.pending) < self.process.concurrency
+
     @precondition(lambda self: not self.lives)
     @rule(predictor=st.sampled_from(PREDICTORS_THAT_OBEY))
     def start(self, predictor: str) -> None:
         self.runner.run(self._started(predictor))
 
-    @precondition(lambda self: self.lives)
+    @precondition(lambda self: self.lives and self.has_seat)
     @rule(what=st.sampled_from(["answer", "answer", "fail", "wait"]))
     def predict(self, what: str) -> None:
+        """As the seats of its users have it: no more at once than it says."""
         self.runner.run(self._told(what))
 
     @precondition(lambda self: self.told)
