@@ -67,10 +67,19 @@ class InputFiles:
     async def fetch(self, account_id: str, wanted: dict[str, str], folder: Path) -> dict[str, str]:
         """Local paths in `folder` by the names of inputs, from their URLs; FileUnavailable says what is amiss."""
         seats = asyncio.Semaphore(_AT_ONCE)
+        # Each in a folder of its own: two may have the same name. All before the first, and not given up half-way: a
+        # thread that goes on would make anew what was removed after a failure.
+        making = asyncio.ensure_future(asyncio.to_thread(_make, [folder / name for name in wanted]))
+        try:
+            await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await making
+            raise
+        except OSError as error:
+            raise FileUnavailable(f"input files cannot be stored: {error.strerror}") from error
 
         async def fetch_one(name: str, url: str) -> tuple[str, str]:
             async with seats:
-                # Each in a folder of its own: two may have the same name.
                 return name, await self._named_fetch(account_id, name, url, folder / name)
 
         try:
@@ -82,7 +91,6 @@ class InputFiles:
 
     async def _named_fetch(self, account_id: str, name: str, url: str, folder: Path) -> str:
         try:
-            await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
             return str(await self._fetch(account_id, url, folder))
         except (OutboundError, FileUnavailable) as error:
             raise FileUnavailable(f"could not download input.{name}: {error.message}") from error
@@ -131,3 +139,8 @@ def _decoded(url: str) -> bytes:
         return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except binascii.Error:
         raise FileUnavailable("its base64 is damaged") from None
+
+
+def _make(folders: list[Path]) -> None:
+    for folder in folders:
+        folder.mkdir(mode=0o700, parents=True)

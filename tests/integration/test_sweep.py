@@ -336,8 +336,12 @@ async def test_the_sweep_outlives_a_restart_of_redis_and_repairs_what_it_lost(
         async with sweeping(Sweep(settings, database, "sweep")):
             await asyncio.to_thread(valkey.start)
             await until(lambda: _delivered_again(rows, row.id))
-            assert await is_queued(redis, await rows.prediction(row.id))
+            await until(lambda: _is_queued_again(redis, rows, row.id))  # told after the commit
         await database.close()
+
+
+async def _is_queued_again(redis: RedisPool, rows: Rows, prediction_id: str) -> bool:
+    return await is_queued(redis, await rows.prediction(prediction_id))
 
 
 async def _leads(rows: Rows, sweep: Sweep) -> bool:
