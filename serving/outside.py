@@ -9,16 +9,16 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from httpx import AsyncClient
+    from worker.outbound import Outbound
 
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class Outside:
     def __init__(self) -> None:
-        self._opening: asyncio.Task[AsyncClient] | None = None
+        self._opening: asyncio.Task[Outbound] | None = None
 
-    async def client(self) -> "AsyncClient":
+    async def client(self) -> "Outbound":
         if self._opening is None:
             self._opening = asyncio.create_task(asyncio.to_thread(_open))
         return await asyncio.shield(self._opening)
@@ -28,7 +28,7 @@ class Outside:
             await (await self._opening).aclose()
 
 
-def _open() -> "AsyncClient":
-    from worker.outbound import open_client
+def _open() -> "Outbound":
+    from worker.outbound import Outbound
 
-    return open_client(_EVERYWHERE)
+    return Outbound(_EVERYWHERE)

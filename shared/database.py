@@ -19,6 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Float
 
+from shared.connections import Connections
 from shared.queue import RedisPool, Sendable
 from shared.settings import Settings
 from shared.tables import Timestamp
@@ -64,11 +65,18 @@ class Transaction:
 
 
 class Database:
-    """One per process. `redis` may be down: what could not be sent is repaired by the reconciler."""
+    """One per process. `redis` may be down: what could not be sent is repaired by the reconciler.
 
-    def __init__(self, settings: Settings, redis: RedisPool, checkout_seconds: float = 5.0) -> None:
-        self._engine = open_engine(settings, checkout_seconds)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+    Without `waits_for_disk` a write of the last second may be undone, as a whole, by a crash of the database's host.
+    """
+
+    def __init__(
+        self, settings: Settings, redis: RedisPool, checkout_seconds: float = 5.0, waits_for_disk: bool = True
+    ) -> None:
+        self._engine = open_engine(settings, checkout_seconds, waits_for_disk)
+        autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        spares = settings.database_pool // 5
+        self._transactional, self._autocommit = Connections(self._engine, spares), Connections(autocommit, spares)
         self._address = settings.address
         # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
         self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
@@ -78,7 +86,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on leaving, then send what was collected; on an exception neither happens."""
-        async with self._writing(), self._engine.begin() as connection:
+        async with self._writing(), self._transactional.lent() as connection, connection.begin():
             transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
@@ -86,7 +94,7 @@ class Database:
     @asynccontextmanager
     async def single_statement(self) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
-        async with self._writing(), self._autocommit.connect() as connection:
+        async with self._writing(), self._autocommit.lent() as connection:
             transaction = Transaction(connection, self._address)
             yield transaction
         await self.send(transaction.outbox)
@@ -94,7 +102,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for SELECTs, which need no transaction around them."""
-        async with self._autocommit.connect() as connection:
+        async with self._autocommit.lent() as connection:
             yield connection
 
     @asynccontextmanager
@@ -126,10 +134,12 @@ class Database:
             _log.warning("redis unreachable, left to the reconciler", error=str(error))
 
     async def close(self) -> None:
+        await self._transactional.close()
+        await self._autocommit.close()
         await self._engine.dispose()
 
 
-def open_engine(settings: Settings, checkout_seconds: float = 5.0) -> AsyncEngine:
+def open_engine(settings: Settings, checkout_seconds: float = 5.0, waits_for_disk: bool = True) -> AsyncEngine:
     """An engine with the habits both databases need."""
     options: dict[str, Any] = {
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
@@ -145,7 +155,9 @@ def open_engine(settings: Settings, checkout_seconds: float = 5.0) -> AsyncEngin
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
-    arguments = {"timeout": 5, "command_timeout": 10}
+    arguments: dict[str, Any] = {"timeout": 5, "command_timeout": 10}
+    if not waits_for_disk:
+        arguments["server_settings"] = {"synchronous_commit": "off"}
     return create_async_engine(settings.database_url, connect_args=arguments, pool_pre_ping=False, **options)
 
 

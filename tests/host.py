@@ -22,7 +22,7 @@ from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
 from worker.memory import usual_budget
-from worker.outbound import open_client
+from worker.outbound import Outbound
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.residency import Residency
@@ -59,7 +59,7 @@ class Host:
 @asynccontextmanager
 async def hosting(settings: Settings, database: Database, feed: Feed, budget: int | None = None) -> AsyncIterator[Host]:
     """A host on these servers, its model processes ended afterwards."""
-    async with open_client(settings.file_allow_cidrs) as client:
+    async with Outbound(settings.file_allow_cidrs) as client:
         host = Host(settings, database, feed, Files(settings, database, client), budget or usual_budget())
         yield host
         await host.residency.stop()

@@ -9,7 +9,6 @@ from datetime import timedelta
 from time import monotonic, time
 from typing import Any
 
-import httpx
 import structlog
 from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, select, update
 from sqlalchemy.orm import aliased
@@ -22,7 +21,7 @@ from shared.errors import AddressBlocked, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookMessage
 from worker.app import BellWorker
-from worker.outbound import USER_AGENT, post
+from worker.outbound import USER_AGENT, Outbound, post
 
 RETRY_SECONDS = (1, 5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400)
 """Pauses before the second and later attempts at a `completed` message: about three days in all."""
@@ -80,7 +79,7 @@ class Sender:
 
     settings: Settings
     database: Database
-    client: httpx.AsyncClient
+    client: Outbound
     _secrets: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     async def deliver(self, queue: BellWorker, prediction_id: str) -> None:

@@ -35,7 +35,7 @@ from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
 from worker.memory import usual_budget
-from worker.outbound import open_client
+from worker.outbound import Outbound
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.residency import Residency
@@ -89,7 +89,7 @@ async def predict(settings: Settings) -> None:
         presence = Presence(settings, database, feed, residency.cancel, residency.interrupt)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
-        client = await stack.enter_async_context(open_client(settings.file_allow_cidrs))
+        client = await stack.enter_async_context(Outbound(settings.file_allow_cidrs))
         files = Files(settings, database, client)
         queues = Queues(database, settings, stack, bells)
         await queues.take(BUILD_QUEUE, "build", Builder(database, residency).build, _BUILDS_AT_ONCE)
@@ -107,9 +107,12 @@ async def predict(settings: Settings) -> None:
 async def deliver(settings: Settings) -> None:
     """Send webhooks and reconcile until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
-        client = await stack.enter_async_context(open_client(settings.webhook_allow_cidrs))
+        client = await stack.enter_async_context(Outbound(settings.webhook_allow_cidrs))
         queues = Queues(database, settings, stack, bells)
-        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, database, client).deliver, _DELIVERIES_AT_ONCE)
+        # What a sender notes may be forgotten: the message is then sent again under the same id.
+        notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
+        stack.push_async_callback(notes.close)
+        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client).deliver, _DELIVERIES_AT_ONCE)
         await _until_stopped(Sweep(settings, database, new_id()).run)
         await queues.drain()
 

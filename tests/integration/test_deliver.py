@@ -21,7 +21,7 @@ from shared.webhooks import new_secret
 from tests.database_fixtures import Backend, Rows, until
 from tests.receiver import Delivery, Receiver, receiving
 from worker.deliver import RETRY_SECONDS, Sender
-from worker.outbound import open_client
+from worker.outbound import Outbound
 
 NO_QUEUE: Any = None
 """The job does not use the worker that runs it."""
@@ -37,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest_asyncio.fixture
 async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
-    async with open_client(settings.webhook_allow_cidrs) as client:
+    async with Outbound(settings.webhook_allow_cidrs) as client:
         yield Sender(settings, database, client)
 
 
@@ -160,7 +160,7 @@ async def test_a_message_that_is_given_up_does_not_hold_up_another(
 async def test_a_blocked_address_gets_no_request_and_few_tries(rows: Rows, settings: Settings) -> None:
     with receiving() as receiver:
         row = await rows.ended(webhook=receiver.url, webhook_events=COMPLETED)
-        async with open_client(()) as client:
+        async with Outbound(()) as client:
             sender = Sender(settings, rows.database, client)
             for _ in range(5):
                 await time_passes(rows, row.id)

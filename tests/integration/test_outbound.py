@@ -24,7 +24,7 @@ from shared.errors import (
     OutboundError,
 )
 from tests.certificate import KEY_AND_CERTIFICATE
-from worker.outbound import Answer, open_client, post
+from worker.outbound import Answer, Outbound, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -146,7 +146,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 
 async def deliver(url: str, allowed: list[IPNetwork] = LOOPBACK, seconds: float = 5) -> Answer:
-    async with open_client(allowed) as client:
+    async with Outbound(allowed) as client:
         return await post(client, url, b"{}", {"content-type": "application/json"}, total=timedelta(seconds=seconds))
 
 
@@ -201,7 +201,7 @@ async def test_consecutive_deliveries_share_one_connection_and_its_checked_addre
     listener: Listener, names: dict[str, list[str]]
 ) -> None:
     names["receiver.test"] = ["127.0.0.1"]
-    async with open_client(LOOPBACK) as client:
+    async with Outbound(LOOPBACK) as client:
         for _ in range(5):
             await post(client, listener.url("receiver.test"), b"{}", {}, total=timedelta(seconds=5))
             names["receiver.test"] = ["10.0.0.1"]
@@ -255,7 +255,7 @@ async def test_of_a_huge_answer_only_the_beginning_is_read(listener: Listener) -
 
 async def test_an_answer_just_under_the_cap_leaves_the_connection_usable(listener: Listener) -> None:
     listener.behaviour = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 16000\r\n\r\n" + b"x" * 16_000)
-    async with open_client(LOOPBACK) as client:
+    async with Outbound(LOOPBACK) as client:
         for _ in range(2):
             answer = await post(client, listener.url(), b"{}", {}, total=timedelta(seconds=5))
             assert len(answer.head) == 4096
@@ -264,7 +264,7 @@ async def test_an_answer_just_under_the_cap_leaves_the_connection_usable(listene
 
 async def test_cookies_are_neither_kept_nor_sent(listener: Listener) -> None:
     listener.behaviour = answering(b"HTTP/1.1 200 OK\r\nset-cookie: a=b; path=/\r\ncontent-length: 0\r\n\r\n")
-    async with open_client(LOOPBACK) as client:
+    async with Outbound(LOOPBACK) as client:
         for _ in range(2):
             await post(client, listener.url(), b"{}", {}, total=timedelta(seconds=5))
     assert b"cookie" not in listener.requests[1].lower()
@@ -322,7 +322,7 @@ class TestTls:
 
     async def ask(self, url: str) -> Answer:
         trusting = ssl.create_default_context(cadata=KEY_AND_CERTIFICATE)
-        async with open_client(LOOPBACK, ssl_context=trusting) as client:
+        async with Outbound(LOOPBACK, ssl_context=trusting) as client:
             return await post(client, url, b"{}", {}, total=timedelta(seconds=5))
 
     async def test_the_name_in_the_url_is_asked_for_and_verified(
