@@ -31,6 +31,16 @@ class VersionStatus(StrEnum):
     FAILED = "failed"
 
 
+class Residence(StrEnum):
+    """Where a version stands with one worker: what its next prediction would meet there."""
+
+    COLD = "cold"
+    STARTING = "starting"
+    WARM = "warm"
+    BUSY = "busy"
+    UNHEALTHY = "unhealthy"
+
+
 class WebhookEvent(StrEnum):
     """What a webhook can tell of; `completed` is the one that is owed and retried."""
 

@@ -126,6 +126,8 @@ class Worker(Table):
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
     is_lost: Mapped[bool]
+    report: Mapped[dict[str, Any] | None]
+    """What it told last of its models and their memory."""
     last_seen: Mapped[datetime]
     created_at: Mapped[datetime]
 

@@ -4,7 +4,7 @@ Model processes, database and Redis are real.
 """
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from worker.app import BellWorker
 from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
-from worker.memory import usual_budget
+from worker.memory import HostMemory, Memory, usual_budget
 from worker.outbound import Outbound
 from worker.predict import Predictor
 from worker.presence import Presence
@@ -31,13 +31,17 @@ from worker.residency import Residency
 class Host:
     """Opened by `hosting`."""
 
-    def __init__(self, settings: Settings, database: Database, feed: Feed, files: Files, budget: int) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, feed: Feed, files: Files, memories: Sequence[Memory]
+    ) -> None:
         self.settings = settings
         self.database = database
         self.files = files
         environments = Environments(settings.home, timedelta(hours=1))
-        self.residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), environments, budget)
-        self.presence = Presence(settings, database, feed, self.residency.cancel, self.residency.interrupt)
+        setup_limit = timedelta(seconds=settings.setup_seconds)
+        self.residency = Residency(settings.home, setup_limit, environments, memories)
+        residency = self.residency
+        self.presence = Presence(settings, database, feed, residency.cancel, residency.interrupt, residency.report)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)
         self.queue: BellWorker | None = None
@@ -57,10 +61,11 @@ class Host:
 
 
 @asynccontextmanager
-async def hosting(settings: Settings, database: Database, feed: Feed, budget: int | None = None) -> AsyncIterator[Host]:
-    """A host on these servers, its model processes ended afterwards."""
+async def hosting(settings: Settings, database: Database, feed: Feed, *memories: Memory) -> AsyncIterator[Host]:
+    """A host on these servers, with all of its main memory or those memories, its model processes ended afterwards."""
     async with Outbound(settings.file_allow_cidrs) as client:
-        host = Host(settings, database, feed, Files(settings, database, client), budget or usual_budget())
+        usual = [HostMemory(usual_budget())]
+        host = Host(settings, database, feed, Files(settings, database, client), memories or usual)
         yield host
         await host.residency.stop()
 

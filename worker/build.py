@@ -18,7 +18,8 @@ from worker.events import SetupFailed
 from worker.manifest import read_manifest
 from worker.process import ModelProcess
 from worker.remarks import remarks_on
-from worker.residency import Residency, Resident
+from worker.residency import Residency
+from worker.resident import Resident
 
 _log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ async def _bring_up(resident: Resident, log: BuildLog) -> ModelProcess:
     manifest = await asyncio.to_thread(read_manifest, resident.folder)
     for remark in (*manifest.remarks, *await remarks_on(manifest.build)):
         log.say(f"{remark}\n")
+    resident.failures.forget()  # whoever pushes again wants it tried now
     process = await resident.process(log.say)
     compile_schema(process.schema)
     return process

@@ -4,6 +4,7 @@ Data only; `process` makes them, whoever runs a prediction takes them.
 """
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Literal
 
 
@@ -49,3 +50,15 @@ class SetupFailed(Exception):
     def __init__(self, message: str, logs: str = "") -> None:
         super().__init__(message)
         self.message, self.logs = message, logs
+
+
+class Unhealthy(SetupFailed):
+    """The model has failed so often that it is not tried again for the moment."""
+
+    def __init__(self, failures: int, seconds_left: float, last: SetupFailed) -> None:
+        reason = last.message.rstrip(".")
+        super().__init__(
+            f"The model is unhealthy: it failed {failures} times in a row, the last time with: {reason}. "
+            f"It is tried again in {ceil(seconds_left)} seconds; a new version that works can be pushed at any time.",
+            last.logs,
+        )

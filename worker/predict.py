@@ -17,12 +17,12 @@ from shared.errors import FileUnavailable
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from worker.app import BellWorker
-from worker.events import Canceled, Done, SetupFailed
+from worker.events import Canceled, Done, SetupFailed, Unhealthy
 from worker.files import Files, PredictionFiles
 from worker.ledger import Ledger
 from worker.persistence import persistently
 from worker.recorder import Recorder
-from worker.residency import Resident
+from worker.resident import Resident
 
 _LOOK_AHEAD_MAX = 8
 _LOOK_AHEAD_SECONDS = 0.02
@@ -63,7 +63,9 @@ class Predictor:
                 self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
                 self._take_as_many_as_fit(queue)
                 with queue.seat_given_up():
-                    await recorder.finish(await files.settled(done))
+                    done = await files.settled(done)
+                    self.resident.ended(done, recorder.metrics)
+                    await recorder.finish(done)
             except Exception as error:  # a row left `processing` under a living worker would never end
                 _log.error("prediction broke", prediction_id=row.id, exc_info=error)
                 await self._give_up(row, recorder.close())
@@ -90,6 +92,8 @@ class Predictor:
         await persistently(lambda: self.ledger.finish(ending))
 
     async def _refuse(self, prediction_id: str, delivery: int, error: str) -> None:
+        self.resident.ended(Done("failed"), {})
+
         async def write() -> None:
             async with self.database.transaction() as transaction:
                 await lifecycle.refuse(transaction, prediction_id, delivery, error)
@@ -103,4 +107,4 @@ class Predictor:
 
 
 def _cannot_run(failure: SetupFailed) -> str:
-    return f"The model could not be set up: {failure.message}"
+    return failure.message if isinstance(failure, Unhealthy) else f"The model could not be set up: {failure.message}"

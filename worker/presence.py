@@ -1,4 +1,4 @@
-"""This worker's sign of life, and what it hears to be canceled.
+"""This worker's sign of life with what it tells of its models, and what it hears to be canceled.
 
 A row with a lease by the database's clock, and a locked file by which processes of the same host know at once that
 it has died. What becomes of a dead worker's predictions is decided in `sweep`.
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import insert, select, update
@@ -59,6 +60,7 @@ class Presence:
         feed: Feed,
         cancel: Callable[[str], None],
         interrupt: Callable[[str], None],
+        report: Callable[[], dict[str, Any]],
     ) -> None:
         self.id = ""
         self._settings = settings
@@ -66,6 +68,8 @@ class Presence:
         self._feed = feed
         self._cancel = cancel
         self._interrupt = interrupt
+        self._report = report
+        self._told: dict[str, Any] = {}
         self._lock = -1
         self._carried: Counter[str] = Counter()
 
@@ -101,6 +105,7 @@ class Presence:
             self._drop_lock(name, lock)
             raise
         former, self.id, self._lock = (self.id, self._lock), name, lock
+        self._told = {}
         if former[0]:
             self._drop_lock(*former)
         _log.info("worker registered", worker_id=self.id)
@@ -136,7 +141,9 @@ class Presence:
 
     async def _renew(self) -> None:
         """One beat; what is claimed in our name comes back with it, in case a word to cancel or an answer was lost."""
-        alive = update(Worker).where(Worker.id == self.id, Worker.is_lost.is_(False)).values(last_seen=clock())
+        report = self._report()
+        news = {} if report == self._told else {"report": report}
+        alive = update(Worker).where(Worker.id == self.id, Worker.is_lost.is_(False)).values(last_seen=clock(), **news)
         mine = select(*_CLAIMED).where(Prediction.worker_id == self.id, Prediction.status == Status.PROCESSING)
         try:
             async with self._database.transaction() as transaction:
@@ -145,6 +152,7 @@ class Presence:
                 for row in claimed:
                     if not self._carried[row.id] and await lifecycle.disown(transaction, row):
                         _log.warning("claim without a job given back", prediction_id=row.id)
+            self._told = report
             for row in claimed:
                 if row.cancel_requested_at:
                     self._cancel(row.id)

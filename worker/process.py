@@ -24,6 +24,7 @@ CANCEL_GRACE = timedelta(milliseconds=500)
 _SETUP_LOGS_CHARACTERS = 1 << 18
 _STRAY_LOGS_CHARACTERS = 1 << 16
 _ENDED_TO_CANCEL = "The model process was stopped because a prediction could not be canceled otherwise."
+_STOPPED = "The model process was stopped."
 
 
 class ModelProcess:
@@ -35,6 +36,7 @@ class ModelProcess:
         self.is_iterator, self.has_healthcheck = False, False
         self.setup_logs = ""
         self.stray_logs = ""  # the last of what was printed while it was not clear by which prediction, or by none
+        self.fault: str | None = None  # why it ended, unless that was our doing
         self._on_setup_log = on_setup_log or (lambda text: None)
         self._loop = asyncio.get_running_loop()
         self._described, self._set_up = asyncio.Event(), asyncio.Event()
@@ -137,6 +139,11 @@ class ModelProcess:
         return self._set_up.is_set()
 
     @property
+    def printed(self) -> str:
+        """The last of what it printed outside predictions: during setup and after."""
+        return self.setup_logs + self.stray_logs
+
+    @property
     def group(self) -> int:
         """Of the process and all that it has started."""
         return self._child.process.pid
@@ -146,7 +153,7 @@ class ModelProcess:
 
     async def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
         """Lets the process leave within the grace, then ends its whole group. May be called again."""
-        self._why_ended = self._why_ended or "The model process was stopped."
+        self._why_ended = self._why_ended or _STOPPED
         self._child.control.close()  # the end of file tells it to leave
         if not self._burial.done():
             impatience = self._loop.call_later(grace.total_seconds(), self._end, self._why_ended)
@@ -293,6 +300,8 @@ class ModelProcess:
         consequence = (
             ". It will be started again for the next prediction." if self._set_up.is_set() else " during setup."
         )
+        if self._why_ended not in (_STOPPED, _ENDED_TO_CANCEL):
+            self.fault = self._why_ended or death
         self._end(death + consequence)  # also what it left running
         while self._read_frames():
             pass  # the frames it wrote before it ended

@@ -40,7 +40,7 @@ class Recorder:
         self._on_lost = on_lost
         self._items: list[Any] = []
         self._logs: list[str] = []
-        self._metrics: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}
         self._told = 0
         self._unsaved: set[WebhookEvent] = set()
         self._saves = 0
@@ -59,7 +59,7 @@ class Recorder:
                 self._logs.append(text)
                 self._unsaved.add(WebhookEvent.LOGS)
             case Metric():
-                apply(self._metrics, event)
+                apply(self.metrics, event)
         if self._saving is None:
             self._saving = asyncio.create_task(self._save_regularly())
 
@@ -68,7 +68,7 @@ class Recorder:
         self._ended.set()
         await asyncio.gather(*(task for task in (self._telling, self._saving) if task))
         if done.predict_time is not None:
-            self._metrics["predict_time"] = done.predict_time
+            self.metrics["predict_time"] = done.predict_time
         is_list = self._row.stream_token and (self._items or done.status == "succeeded")
         progress = self._progress(self._items if is_list else done.output)
         ending = Ending(Status(done.status), done.error, progress, bool(self._row.webhook))
@@ -81,7 +81,7 @@ class Recorder:
         return self._progress(self._items or None)
 
     def _progress(self, output: Any) -> Progress:
-        return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self._metrics)
+        return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self.metrics)
 
     def _tell_soon(self) -> None:
         if self._row.stream_token and (self._telling is None or self._telling.done()):

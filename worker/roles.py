@@ -33,8 +33,9 @@ from worker.build import Builder
 from worker.deliver import Sender
 from worker.environment import Environments
 from worker.files import Files
+from worker.gpu import gpus
 from worker.ledger import Ledger
-from worker.memory import usual_budget
+from worker.memory import HostMemory, usual_budget
 from worker.outbound import Outbound
 from worker.predict import Predictor
 from worker.presence import Presence
@@ -86,7 +87,7 @@ async def predict(settings: Settings) -> None:
         stack.push_async_callback(residency.stop)
         stack.push_async_callback(end, start(residency.keep_within_budget()))
         feed = await stack.enter_async_context(Feed(bells))
-        presence = Presence(settings, database, feed, residency.cancel, residency.interrupt)
+        presence = Presence(settings, database, feed, residency.cancel, residency.interrupt, residency.report)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
         client = await stack.enter_async_context(Outbound(settings.file_allow_cidrs))
@@ -119,7 +120,8 @@ async def deliver(settings: Settings) -> None:
 
 def _residency(settings: Settings, environments: Environments) -> Residency:
     limit = timedelta(seconds=settings.setup_seconds)
-    return Residency(settings.home, limit, environments, settings.model_memory_bytes or usual_budget())
+    host = HostMemory(settings.model_memory_bytes or usual_budget())
+    return Residency(settings.home, limit, environments, [host, *gpus()])
 
 
 @asynccontextmanager

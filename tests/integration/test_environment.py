@@ -24,7 +24,7 @@ from worker.build import Builder
 from worker.environment import Environments
 from worker.events import Done, SetupFailed
 from worker.interpreters import OWN_VERSION, find_interpreter
-from worker.memory import usual_budget
+from worker.memory import HostMemory, usual_budget
 from worker.process import ModelProcess
 from worker.residency import Residency
 from worker.surroundings import build_environment
@@ -203,7 +203,7 @@ async def test_a_build_sees_no_secret_of_the_service(
 @asynccontextmanager
 async def building(settings: Settings, database: Database) -> AsyncIterator[tuple[Builder, Residency]]:
     environments = Environments(settings.home, timedelta(minutes=5))
-    residency = Residency(settings.home, timedelta(minutes=5), environments, usual_budget())
+    residency = Residency(settings.home, timedelta(minutes=5), environments, [HostMemory(usual_budget())])
     try:
         yield Builder(database, residency), residency
     finally:

@@ -39,7 +39,7 @@ def canceled() -> Canceled:
 @pytest.fixture
 def presence(settings: Settings, database: Database, feed: Feed, canceled: Canceled) -> Presence:
     quick = settings.model_copy(update={"heartbeat_seconds": 0.01})
-    return Presence(quick, database, feed, canceled.append, canceled.interrupted.append)
+    return Presence(quick, database, feed, canceled.append, canceled.interrupted.append, dict)
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def silent_presence(settings: Settings, database: Database, feed: Feed, canceled
         feed,
         canceled.append,
         canceled.interrupted.append,
+        dict,
     )
 
 
@@ -199,7 +200,7 @@ async def test_a_new_name_is_not_used_before_the_database_knows_it(
     settings: Settings, database: Database, feed: Feed, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     presence = Presence(
-        settings.model_copy(update={"heartbeat_seconds": 0.4}), database, feed, lambda _: None, lambda _: None
+        settings.model_copy(update={"heartbeat_seconds": 0.4}), database, feed, lambda _: None, lambda _: None, dict
     )
     async with presence.announced():
         old, taken = presence.id, new_id()
@@ -225,7 +226,7 @@ async def test_a_restart_of_redis_does_not_end_the_heartbeat(
         redis_at(valkey.url, is_listening=True) as listening,
         Feed(listening) as feed,
     ):
-        presence = Presence(quick, rows.database, feed, canceled.append, canceled.interrupted.append)
+        presence = Presence(quick, rows.database, feed, canceled.append, canceled.interrupted.append, dict)
         async with presence.announced():
             await until(lambda: _is_followed(redis, presence.id))
             valkey.kill()
@@ -249,3 +250,23 @@ async def test_signing_off_without_a_database_ends_all_the_same(
     async with presence.announced(), outage(servers):
         worker_id = presence.id
     assert presence.id == worker_id
+
+
+async def test_what_it_tells_of_its_models_stands_in_its_row_and_is_written_again_under_a_new_name(
+    settings: Settings, database: Database, feed: Feed, rows: Rows
+) -> None:
+    told: dict[str, Any] = {"versions": []}
+    quick = settings.model_copy(update={"heartbeat_seconds": 0.01})
+    presence = Presence(quick, database, feed, lambda _: None, lambda _: None, lambda: told.copy())
+    async with presence.announced():
+        await until(lambda: _tells(rows, presence.id, {"versions": []}))
+        told["versions"] = [{"state": "warm"}]
+        await until(lambda: _tells(rows, presence.id, {"versions": [{"state": "warm"}]}))
+        old = presence.id
+        await rows.change(Worker, Worker.id == old, is_lost=True)
+        await until(lambda: presence.id != old)
+        await until(lambda: _tells(rows, presence.id, {"versions": [{"state": "warm"}]}))
+
+
+async def _tells(rows: Rows, worker_id: str, report: dict[str, Any]) -> bool:
+    return (await worker_row(rows, worker_id)).report == report

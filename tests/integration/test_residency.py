@@ -18,13 +18,15 @@ from tests.host import Host, hosting, installed
 from worker import memory
 
 MODEL_BYTES = 100_000_000
-pytestmark = pytest.mark.skipif(not memory.taken_by([os.getpgrp()]), reason="this system does not tell memory")
+pytestmark = pytest.mark.skipif(
+    not memory.HostMemory(0).read([os.getpgrp()]).taken_bytes, reason="this system does not tell memory"
+)
 
 
 @pytest_asyncio.fixture
 async def host(settings: Settings, database: Database, feed: Feed) -> AsyncIterator[Host]:
     """With room for two of the models here."""
-    async with hosting(settings, database, feed, budget=int(2.6 * MODEL_BYTES)) as host:
+    async with hosting(settings, database, feed, memory.HostMemory(int(2.6 * MODEL_BYTES))) as host:
         yield host
 
 
@@ -45,10 +47,10 @@ async def test_the_model_used_least_recently_gives_way_and_comes_back(
     await run(host, rows, models[0])
     await run(host, rows, models[1])
     await run(host, rows, models[0])
-    await host.residency.make_room(0)
+    await host.residency.make_room({})
     assert up(host, models) == [True, True, False]
     await run(host, rows, models[2])
-    await host.residency.make_room(0)
+    await host.residency.make_room({})
     assert up(host, models) == [True, False, True]
     await run(host, rows, models[1])  # what it took is known by now, so that room is made before it starts
     assert up(host, models) == [False, True, True]
@@ -61,7 +63,7 @@ async def test_a_model_that_is_in_use_stays_whatever_it_takes(settings: Settings
     await until(lambda: host.residency.resident(busy).is_in_use)
     await run(host, rows, other)
     await run(host, rows, third)
-    await host.residency.make_room(0)
+    await host.residency.make_room({})
     assert up(host, [busy, other, third]) == [True, False, True]
     await running
 
@@ -69,11 +71,11 @@ async def test_a_model_that_is_in_use_stays_whatever_it_takes(settings: Settings
 async def test_with_room_for_none_each_runs_all_the_same(
     settings: Settings, database: Database, feed: Feed, rows: Rows
 ) -> None:
-    async with hosting(settings, database, feed, budget=1) as host:
+    async with hosting(settings, database, feed, memory.HostMemory(1)) as host:
         models = [await installed(settings, rows, "fills_memory") for _ in range(2)]
         for version_id in (*models, *models):
             await run(host, rows, version_id)
-        await host.residency.make_room(0)
+        await host.residency.make_room({})
         assert up(host, models) == [False, False]
 
 

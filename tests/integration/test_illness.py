@@ -1,0 +1,123 @@
+"""Models that fail again and again: left alone for longer and longer, refused meanwhile, and well after one success."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.contract import Residence, Status
+from shared.settings import Settings
+from shared.storage import version_folder
+from tests.database_fixtures import Rows, until
+from tests.host import Host, installed
+from worker.failures import UNHEALTHY_AFTER, Failures
+from worker.resident import Resident
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits a hundredth as long before it counts as unhealthy."""
+    monkeypatch.setattr("worker.failures._GROWTH", 1.01)
+    monkeypatch.setattr("worker.failures.random.uniform", lambda low, high: 0.01)
+
+
+class Ill:
+    """A version that can be made to die in setup, and predictions for it."""
+
+    def __init__(self, settings: Settings, rows: Rows, host: Host, version_id: str) -> None:
+        self.mark: Path = version_folder(settings.home, version_id) / "ill"
+        self._rows, self._host, self._version_id = rows, host, version_id
+
+    @property
+    def resident(self) -> Resident:
+        return self._host.residency.resident(self._version_id)
+
+    def report(self) -> dict[str, Any]:
+        return self.resident.report() or {}
+
+    async def run(self, **input: Any) -> Any:
+        async with asyncio.timeout(60):
+            return await self._host.run(self._rows, self._version_id, input=input)
+
+
+@pytest.fixture
+async def ill(settings: Settings, rows: Rows, host: Host) -> Ill:
+    return Ill(settings, rows, host, await installed(settings, rows, "falls_ill"))
+
+
+def leave_alone(failures: Failures, seconds: float) -> None:
+    """As if the last failure had been followed by so long a wait."""
+    failures._until += seconds
+
+
+async def test_a_model_that_dies_in_setup_again_and_again_is_refused_with_its_reason_and_log(ill: Ill) -> None:
+    ill.mark.touch()
+    for count in range(1, UNHEALTHY_AFTER + 1):
+        failed = await ill.run()
+        assert failed.error.startswith("The model could not be set up: The model process exited with code 9")
+        await until(lambda count=count: ill.resident.failures.count == count)
+    leave_alone(ill.resident.failures, 3600)
+    refused = await ill.run()
+    assert refused.status == Status.FAILED
+    assert "unhealthy: it failed 3 times in a row" in refused.error
+    assert "exited with code 9 during setup" in refused.error
+    told = ill.report()
+    assert (told["state"], told["failures"], told["pid"]) == (Residence.UNHEALTHY, 3, None)
+    assert told["logs"] == "looking for the weights\n"
+    assert told["retry_at"]
+
+
+async def test_when_the_wait_is_over_the_next_prediction_tries_it_and_one_success_makes_it_well(ill: Ill) -> None:
+    ill.mark.touch()
+    for _ in range(UNHEALTHY_AFTER):
+        await ill.run()
+    await until(lambda: ill.resident.failures.is_unhealthy)
+    ill.mark.unlink()
+    leave_alone(ill.resident.failures, -3600)
+    assert (await ill.run()).output == "well"
+    told = ill.report()
+    assert (told["state"], told["failures"], told["error"]) == (Residence.WARM, 0, None)
+
+
+async def test_a_model_that_dies_while_predicting_becomes_unhealthy_although_its_setup_succeeds(ill: Ill) -> None:
+    for count in range(1, UNHEALTHY_AFTER + 1):
+        died = await ill.run(dies=True)
+        assert "exited with code 3" in died.error
+        await until(lambda count=count: ill.resident.failures.count == count)
+    assert ill.resident.failures.is_unhealthy
+    assert ill.resident.failures.last
+    assert ill.resident.failures.last.message == "The model process exited with code 3"
+
+
+async def test_after_a_death_it_is_started_again_without_being_asked(ill: Ill) -> None:
+    await ill.run()
+    first = ill.report()["pid"]
+    await ill.run(dies=True)
+    await until(lambda: ill.report().get("pid") not in (None, first))
+    await until(lambda: ill.report()["state"] == Residence.WARM)
+    assert ill.report()["failures"] == 1
+
+
+async def test_what_we_end_ourselves_is_no_failure_of_the_model(ill: Ill) -> None:
+    await ill.run()
+    await ill.resident.unload()
+    assert (ill.report(), ill.resident.state) == ({}, Residence.COLD)
+    assert (await ill.run()).output == "well"
+
+
+async def test_a_prediction_that_could_only_be_canceled_by_force_does_not_count_against_its_model(
+    settings: Settings, rows: Rows, host: Host
+) -> None:
+    version_id = await installed(settings, rows, "ignores_cancel")
+    resident = host.residency.resident(version_id)
+    row = await rows.waiting(version_id=version_id, input={})
+    running = asyncio.create_task(host.predict(version_id, row.id))
+    await until(lambda: (resident.report() or {}).get("running") == 1)
+    pid = resident.group
+    assert resident.state == Residence.BUSY
+    await until(lambda: resident._process and resident._process._runs)
+    resident.cancel(row.id)
+    await running
+    await until(lambda: resident.group not in (None, pid))
+    assert resident.failures.count == 0
