@@ -11,13 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
 from api.dependencies import Services
-from api.routes import account, contents, files, health, models, predictions, stream, versions
+from api.routes import account, contents, files, health, metrics, models, predictions, stream, versions, workers
+from api.traffic import Traffic, histogram
 from shared.database import Database
 from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
 
-_UNVERSIONED = ("/livez", "/readyz", "/docs", "/openapi.json")
+_UNVERSIONED = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
 
 
 class VersionPrefix:
@@ -61,9 +62,12 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    for room in (predictions, stream, models, versions, files, contents, account):
+    for room in (predictions, stream, models, versions, workers, files, contents, account):
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     errors.install(app)
+    app.state.http_seconds = histogram()
+    app.add_middleware(Traffic, app.state.http_seconds)
     app.add_middleware(VersionPrefix)
     return app

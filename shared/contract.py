@@ -107,8 +107,58 @@ class PredictionPage(BaseModel):
     results: list[Prediction]
 
 
+class Holding(BaseModel):
+    """A version with one worker (ours). `memory` is in bytes, by the worker's memories; `logs` only for its owner.
+
+    `logs` is the end of what its process printed outside predictions. `failures` are those in a row.
+    """
+
+    worker: str
+    host: str
+    model: str
+    version: str
+    state: Residence
+    pid: int | None
+    memory: dict[str, int]
+    running: int
+    concurrency: int
+    last_used_at: datetime
+    failures: int
+    error: str | None
+    retry_at: datetime | None
+    logs: str | None
+
+
+class MemoryUse(BaseModel):
+    """A memory of a worker, `host` or a GPU: what models may take together, and what they take."""
+
+    name: str
+    budget_bytes: int
+    taken_bytes: int
+
+
+class Worker(BaseModel):
+    """A prediction worker that is alive (ours)."""
+
+    id: str
+    host: str
+    created_at: datetime
+    last_seen_at: datetime
+    memory: list[MemoryUse]
+    models: list[Holding]
+
+
+class WorkerList(BaseModel):
+    """All of them; there are not many."""
+
+    results: list[Worker]
+
+
 class Version(BaseModel):
-    """A version of a model; `status`, `logs` and `error` tell how its push went (ours, not Replicate's)."""
+    """A version of a model; `status`, `logs` and `error` tell how its push went (ours, not Replicate's).
+
+    Where one version is read, or one model, it is told besides where it is up: warm where it answers at once.
+    """
 
     id: str
     created_at: datetime
@@ -117,6 +167,8 @@ class Version(BaseModel):
     status: VersionStatus
     logs: str
     error: str | None
+    is_warm: bool | None = None
+    workers: list[Holding] | None = None
 
 
 class PushedFile(BaseModel):

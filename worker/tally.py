@@ -29,7 +29,7 @@ class Tally:
         for name in _TOKEN_COUNTS:
             count = metrics.get(name)
             if isinstance(count, int | float) and 0 < count < _LARGEST_COUNT:
-                self.tokens[name] += count
+                self.tokens[name] += int(count)
 
     def report(self) -> dict[str, Any]:
         return {"ended": dict(self.ended), "seconds": round(self.seconds, 3), "tokens": dict(self.tokens)}

@@ -12,6 +12,7 @@ from api.dependencies import Base, Caller, Wired
 from api.documentation import ERRORS
 from api.paging import read_page
 from api.routes.predictions import answer
+from api.workers import residence
 from shared import catalog, contract, rendering
 from shared.errors import NotFound
 from shared.tables import Model
@@ -39,11 +40,13 @@ async def list_models(
 
 @router.get("/models/{owner}/{name}", response_model=contract.Model, responses=ERRORS)
 async def get_model(owner: str, name: str, caller: Caller, wired: Wired, base: Base) -> Response:
-    """One model with its newest version."""
+    """One model with its newest version, and where that is up."""
     row = await visible_model(wired, caller, owner, name)
     latest = await catalog.find_versions(wired.database, [row.latest_version_id])
     counts = await catalog.run_counts(wired.database, [f"{owner}/{name}"])
     shown = rendering.model(row, latest.get(row.latest_version_id), counts.get(f"{owner}/{name}", 0), base)
+    if version := shown["latest_version"]:
+        version |= await residence(wired, caller, version["id"])
     return answer(shown)
 
 

@@ -20,6 +20,7 @@ from api.documentation import ERRORS, json_request
 from api.paging import read_page
 from api.routes.models import visible_model
 from api.routes.predictions import answer
+from api.workers import residence
 from shared import catalog, contract, rendering
 from shared.contents import Contents
 from shared.contract import VersionStatus
@@ -122,9 +123,9 @@ async def list_versions(
 
 @router.get("/models/{owner}/{name}/versions/{version_id}", response_model=contract.Version, responses=ERRORS)
 async def get_version(owner: str, name: str, version_id: str, caller: Caller, wired: Wired) -> Response:
-    """One version, also while it is being built."""
+    """One version, also while it is being built, and where it is up."""
     model = await visible_model(wired, caller, owner, name)
     row = (await catalog.find_versions(wired.database, [version_id])).get(version_id)
     if row is None or row.model_id != model.id:
         raise NotFound
-    return answer(rendering.version(row))
+    return answer(rendering.version(row) | await residence(wired, caller, row.id))

@@ -1,0 +1,22 @@
+"""Workers: which are alive, and which models run where.
+
+Ours; Replicate tells nothing of the kind. Nothing can be changed here.
+"""
+
+from fastapi import APIRouter, Response
+
+from api import workers
+from api.dependencies import Caller, Wired
+from api.documentation import ERRORS
+from api.routes.predictions import answer
+from shared import contract
+
+router = APIRouter(tags=["workers"])
+
+
+@router.get("/workers", response_model=contract.WorkerList, responses=ERRORS)
+async def list_workers(caller: Caller, wired: Wired) -> Response:
+    """Prediction workers that are alive, the oldest first, with their memory and the models you may see."""
+    rows = await workers.alive(wired)
+    held = await workers.holdings(wired, caller, rows)
+    return answer({"results": [workers.rendered(row, held) for row in rows]})
