@@ -85,6 +85,18 @@ def run(
 
 
 @app.command()
+def ps(
+    is_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    has_logs: Annotated[bool, typer.Option("--logs", help="With what models printed outside predictions.")] = False,
+    url: ServerUrl = None,
+) -> None:
+    """Show which models run where, how they are and what they take."""
+    from cli.ps import ps
+
+    ps(url, is_json=is_json, has_logs=has_logs)
+
+
+@app.command()
 def serve(
     folder: Annotated[Path, typer.Argument(help="The model's folder, with its cog.yaml.")] = Path(),
     host: Annotated[

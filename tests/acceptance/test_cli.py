@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.instance import PREDICTORS, PROJECT, TERMINAL, Api, Instance
+from tests.instance import PREDICTORS, PROJECT, TERMINAL, Api, Instance, until
 
 COUNTS_SLOWLY = "pinion/counts_slowly"
 on_one_backend = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
@@ -145,3 +145,28 @@ def assert_one_sentence(done: "subprocess.CompletedProcess[str]", says: str) -> 
     assert done.stderr.startswith("pinion: ")
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ps_shows_what_runs_and_says_it_as_json_too(instance: Instance, api: Api):
+    model = instance.model("prints_everywhere")
+    name, _, version = model.partition(":")
+    assert api.create(model, wait=True)["status"] == "succeeded"
+
+    def line() -> list[str]:
+        shown = instance.command("ps", "--url", instance.address, PINION_API_TOKEN=instance.token)
+        assert shown.returncode == 0, shown.stderr
+        return next((line.split() for line in shown.stdout.splitlines() if version[:12] in line), [])
+
+    until(lambda: line()[:3] == [name, version[:12], "warm"], 15)
+    assert int(line()[3]) == instance.model_process(model).pid
+    [worker] = json.loads(instance.command("ps", "--json").stdout)["results"]
+    assert version in [shown["version"] for shown in worker["models"]]
+
+
+@on_one_backend
+def test_ps_with_logs_shows_what_a_model_printed_outside_predictions(instance: Instance, api: Api):
+    model = instance.model("fails_in_setup")
+    failed = api.create(model, wait=True)
+    assert "the weights are missing" in failed["error"]
+    until(lambda: "loading weights" in instance.command("ps", "--logs").stdout, 15)
+    assert "the weights are missing" in instance.command("ps").stdout
