@@ -140,8 +140,8 @@ async def finish(transaction: Transaction, ending: Ending) -> bool:
 
 async def refuse(transaction: Transaction, prediction_id: str, delivery: int, error: str) -> Row[Any] | None:
     """`starting → failed` by whoever was to run this delivery and cannot; None if it has moved on."""
-    condition = and_(_T.id == prediction_id, _T.delivery == delivery, _T.status == Status.STARTING)
-    row = await _change(transaction, condition, status=Status.FAILED, error=error, completed_at=clock())
+    is_waiting = _is_waiting(prediction_id, delivery)
+    row = await _change(transaction, is_waiting, status=Status.FAILED, error=error, completed_at=clock())
     return await _complete(transaction, row)
 
 
@@ -181,11 +181,24 @@ async def disown(transaction: Transaction, row: Row[Any]) -> bool:
 
 async def redeliver(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
     """Back into the queue under a new delivery; None if the prediction has moved on since `row` was read."""
+    return await _queue_again(transaction, _is_unchanged(row))
+
+
+async def hand_back(transaction: Transaction, prediction_id: str, delivery: int) -> Row[Any] | None:
+    """Back into the queue by whoever was to run this delivery and leaves it to others; None if it has moved on."""
+    return await _queue_again(transaction, _is_waiting(prediction_id, delivery))
+
+
+async def _queue_again(transaction: Transaction, condition: ColumnElement[bool]) -> Row[Any] | None:
     again = {"delivery": _T.delivery + 1, "worker_id": None, "started_at": None, "queued_at": clock()}
-    fresh = await _change(transaction, _is_unchanged(row), status=Status.STARTING, **again)
+    fresh = await _change(transaction, condition, status=Status.STARTING, **again)
     if fresh:
         transaction.outbox.append(PredictJob(fresh.id, fresh.delivery, fresh.version_id))
     return fresh
+
+
+def _is_waiting(prediction_id: str, delivery: int) -> ColumnElement[bool]:
+    return and_(_T.id == prediction_id, _T.delivery == delivery, _T.status == Status.STARTING)
 
 
 def _is_unchanged(row: Row[Any]) -> ColumnElement[bool]:

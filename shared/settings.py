@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     build_seconds: float = Field(default=3600.0, gt=0)
     """How long the building of a model's environment may take, downloads included."""
     model_memory_bytes: int = Field(default=0, ge=0)
-    """Memory that the models of a host may take together before idle ones are ended; 0: three quarters of all."""
+    """Main memory that the models of a host may take together before idle ones are ended; 0: three quarters of all."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)

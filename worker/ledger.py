@@ -25,6 +25,11 @@ class Ledger:
         self._claims = Together(self._claim)
         self._endings = Together(self._finish)
 
+    @property
+    def worker_id(self) -> str:
+        """In whose name it is written."""
+        return self._presence.id
+
     def carrying(self, prediction_id: str) -> AbstractContextManager[None]:
         """To be held from before the claim until after the ending."""
         return self._presence.carrying(prediction_id)

@@ -3,12 +3,14 @@
 Claims, runs and hands on; how each of these is done stands in the room it is named after.
 """
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared import lifecycle
 from shared.contract import Status
@@ -16,6 +18,7 @@ from shared.database import Database
 from shared.errors import FileUnavailable
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
+from shared.workers import is_up_elsewhere
 from worker.app import BellWorker
 from worker.events import Canceled, Done, SetupFailed, Unhealthy
 from worker.files import Files, PredictionFiles
@@ -45,6 +48,10 @@ class Predictor:
         """Ends when the prediction has ended, or at once if somebody else has it."""
         try:
             await self.resident.ready()  # while the model loads, its predictions stay `starting`
+        except Unhealthy as failure:
+            if not await self._leave_to_others(queue, prediction_id, delivery):
+                await self._refuse(prediction_id, delivery, failure.message)
+            return
         except SetupFailed as failure:
             await self._refuse(prediction_id, delivery, _cannot_run(failure))
             return
@@ -99,6 +106,21 @@ class Predictor:
                 await lifecycle.refuse(transaction, prediction_id, delivery, error)
 
         await persistently(write)
+
+    async def _leave_to_others(self, queue: BellWorker, prediction_id: str, delivery: int) -> bool:
+        """Where the model is up on another host, that one shall run it: we would be the quicker one to fail it."""
+        lease = self.settings.lease_seconds
+        try:
+            if not await is_up_elsewhere(self.database, lease, self.resident.version_id, self.ledger.worker_id):
+                return False
+            queue.resize(0)
+            asyncio.get_running_loop().call_later(lease, queue.resize, 1)  # by then it is known whether that one lives
+            async with self.database.transaction() as transaction:
+                await lifecycle.hand_back(transaction, prediction_id, delivery)
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("cannot tell who else runs it", prediction_id=prediction_id, error=type(error).__name__)
+            return False
+        return True
 
     def _take_as_many_as_fit(self, queue: BellWorker) -> None:
         """A model that answers in no time is kept busy by taking its next jobs early; a slow one must not hoard."""

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from shared.contract import Residence, Status
+from shared.database import Database, clock
 from shared.settings import Settings
 from shared.storage import version_folder
+from shared.tables import Worker
 from tests.database_fixtures import Rows, until
 from tests.host import Host, installed
 from worker.failures import UNHEALTHY_AFTER, Failures
@@ -97,6 +100,26 @@ async def test_after_a_death_it_is_started_again_without_being_asked(ill: Ill) -
     await until(lambda: ill.report().get("pid") not in (None, first))
     await until(lambda: ill.report()["state"] == Residence.WARM)
     assert ill.report()["failures"] == 1
+
+
+async def test_predictions_are_left_to_another_host_where_the_model_is_well(
+    rows: Rows, host: Host, database: Database, ill: Ill
+) -> None:
+    ill.mark.touch()
+    for count in range(1, UNHEALTHY_AFTER + 1):
+        await ill.run()
+        await until(lambda count=count: ill.resident.failures.count == count)
+    leave_alone(ill.resident.failures, 3600)
+    report = {"versions": [{"version": ill.resident.version_id, "state": "warm"}]}
+    row = {"id": "elsewhere", "host": "far", "is_lost": False, "report": report, "last_seen": clock()}
+    async with database.transaction() as transaction:
+        await transaction.execute(insert(Worker).values(**row, created_at=clock()))
+    left = await ill.run()
+    assert (left.status, left.delivery, left.attempt) == (Status.STARTING, 2, 0)
+    assert host.queue
+    assert host.queue.max_jobs == 0  # so that this one does not take it again
+    await rows.change(Worker, Worker.id == "elsewhere", is_lost=True)
+    assert (await ill.run()).status == Status.FAILED
 
 
 async def test_what_we_end_ourselves_is_no_failure_of_the_model(ill: Ill) -> None:
