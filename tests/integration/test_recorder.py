@@ -29,7 +29,7 @@ SUCCEEDED = Done("succeeded", predict_time=0.25)
 
 @pytest_asyncio.fixture
 async def ledger(settings: Settings, database: Database, feed: Feed) -> Ledger:
-    presence = Presence(settings, database, feed, lambda _: None, lambda _: None)
+    presence = Presence(settings, database, feed, lambda _: None, lambda _: None, dict)
     presence.id = "worker"
     return Ledger(database, presence)
 
