@@ -59,6 +59,6 @@ class Unhealthy(SetupFailed):
         reason = last.message.rstrip(".")
         super().__init__(
             f"The model is unhealthy: it failed {failures} times in a row, the last time with: {reason}. "
-            f"It is tried again in {ceil(seconds_left)} seconds; a new version that works can be pushed at any time.",
+            f"It is tried again in {ceil(seconds_left)} s; a new version that works can be pushed at any time.",
             last.logs,
         )

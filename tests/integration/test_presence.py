@@ -176,6 +176,26 @@ async def test_nothing_of_a_former_name_is_left_in_the_folder(
         assert [path.stem for path in (settings.home / "run").iterdir()] == [presence.id]
 
 
+async def test_what_it_tells_of_its_models_stands_in_its_row_and_is_written_again_under_a_new_name(
+    settings: Settings, database: Database, feed: Feed, rows: Rows
+) -> None:
+    told: dict[str, Any] = {"versions": []}
+    quick = settings.model_copy(update={"heartbeat_seconds": 0.01})
+    presence = Presence(quick, database, feed, lambda _: None, lambda _: None, lambda: told.copy())
+    async with presence.announced():
+        await until(lambda: _tells(rows, presence.id, {"versions": []}))
+        told["versions"] = [{"state": "warm"}]
+        await until(lambda: _tells(rows, presence.id, {"versions": [{"state": "warm"}]}))
+        old = presence.id
+        await rows.change(Worker, Worker.id == old, is_lost=True)
+        await until(lambda: presence.id != old)
+        await until(lambda: _tells(rows, presence.id, {"versions": [{"state": "warm"}]}))
+
+
+async def _tells(rows: Rows, worker_id: str, report: dict[str, Any]) -> bool:
+    return (await worker_row(rows, worker_id)).report == report
+
+
 async def test_an_outage_of_the_database_does_not_end_the_heartbeat(
     servers: Backend, rows: Rows, presence: Presence
 ) -> None:
@@ -250,23 +270,3 @@ async def test_signing_off_without_a_database_ends_all_the_same(
     async with presence.announced(), outage(servers):
         worker_id = presence.id
     assert presence.id == worker_id
-
-
-async def test_what_it_tells_of_its_models_stands_in_its_row_and_is_written_again_under_a_new_name(
-    settings: Settings, database: Database, feed: Feed, rows: Rows
-) -> None:
-    told: dict[str, Any] = {"versions": []}
-    quick = settings.model_copy(update={"heartbeat_seconds": 0.01})
-    presence = Presence(quick, database, feed, lambda _: None, lambda _: None, lambda: told.copy())
-    async with presence.announced():
-        await until(lambda: _tells(rows, presence.id, {"versions": []}))
-        told["versions"] = [{"state": "warm"}]
-        await until(lambda: _tells(rows, presence.id, {"versions": [{"state": "warm"}]}))
-        old = presence.id
-        await rows.change(Worker, Worker.id == old, is_lost=True)
-        await until(lambda: presence.id != old)
-        await until(lambda: _tells(rows, presence.id, {"versions": [{"state": "warm"}]}))
-
-
-async def _tells(rows: Rows, worker_id: str, report: dict[str, Any]) -> bool:
-    return (await worker_row(rows, worker_id)).report == report
