@@ -11,10 +11,8 @@ import structlog
 from sqlalchemy import Row
 
 from shared import lifecycle
-from shared.contract import Status
 from shared.database import Database
 from shared.errors import FileUnavailable
-from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from worker.app import BellWorker
 from worker.events import Canceled, Done, SetupFailed
@@ -66,7 +64,7 @@ class Predictor:
                     await recorder.finish(await files.settled(done))
             except Exception as error:  # a row left `processing` under a living worker would never end
                 _log.error("prediction broke", prediction_id=row.id, exc_info=error)
-                await self._give_up(row, recorder.close())
+                await self._give_up(recorder)
 
     async def _run(self, row: Row[Any], files: PredictionFiles) -> Done:
         try:
@@ -84,9 +82,8 @@ class Predictor:
         except Canceled:
             return Done("canceled")
 
-    async def _give_up(self, row: Row[Any], progress: Progress) -> None:
-        error = "Pinion could not save what the model gave. The worker's log says why."
-        ending = Ending(Status.FAILED, error, progress, has_webhook=bool(row.webhook))
+    async def _give_up(self, recorder: Recorder) -> None:
+        ending = recorder.given_up("Pinion could not save what the model gave. The worker's log says why.")
         await persistently(lambda: self.ledger.finish(ending))
 
     async def _refuse(self, prediction_id: str, delivery: int, error: str) -> None:
