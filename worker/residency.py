@@ -17,9 +17,10 @@ import structlog
 from shared.storage import version_folder
 from shared.tasks import end
 from worker import memory
-from worker.environment import Environments, Say
+from worker.environment import Environments
 from worker.events import Canceled, SetupFailed
 from worker.process import ModelProcess
+from worker.shelf import Say
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying or failing."""

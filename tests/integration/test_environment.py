@@ -19,7 +19,6 @@ from shared.storage import version_folder
 from shared.tables import Version
 from tests.database_fixtures import Rows, until
 from tests.wheels import make_wheel
-from worker import environment as room
 from worker.build import Builder
 from worker.environment import Environments
 from worker.events import Done, SetupFailed
@@ -27,6 +26,7 @@ from worker.interpreters import OWN_VERSION, find_interpreter
 from worker.memory import usual_budget
 from worker.process import ModelProcess
 from worker.residency import Residency
+from worker.shelf import STAMP
 from worker.surroundings import build_environment
 
 PREDICTOR = """
@@ -139,7 +139,7 @@ async def test_two_builds_at_once_make_one_environment(tmp_path: Path, wheels: P
 async def test_an_environment_cut_short_is_made_anew(environments: Environments, tmp_path: Path, wheels: Path):
     source = model(tmp_path / "model", wanting(wheels))
     python = await environments.python_for("a" * 64, source, lambda text: None)
-    (python.parent.parent / room._STAMP).unlink()
+    (python.parent.parent / STAMP).unlink()
     next(python.parent.parent.rglob("localpkg.py")).unlink()
     await environments.python_for("b" * 64, source, lambda text: None)
     assert (await answer(source, python)).output == f"1.0 on {OWN_VERSION}"
