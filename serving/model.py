@@ -14,6 +14,7 @@ from typing import Any
 from serving.interface import Interface
 from serving.options import Options
 from shared.errors import ModelNotReady, UnsupportedSchema
+from worker.environment import Environments
 from worker.events import SetupFailed
 from worker.process import ModelProcess
 
@@ -80,12 +81,17 @@ class Model:
         return None if word.is_well or self.health != Health.READY else word.message
 
     async def keep(self) -> None:
-        """Until it is canceled, or the first setup fails: what fails before anything has run would fail again."""
+        """Until it is canceled, or the first setup fails: what fails before anything has run would fail again.
+
+        Raises SetupFailed when the model's environment cannot be had, as then there is nothing to serve.
+        """
+        self._begin()
+        python = self._options.python or await self._environment()
         failures = 0
         while True:
             began = monotonic()
             try:
-                process = await self._start()
+                process = await self._start(python)
             except SetupFailed as failure:
                 self._fail(failure)
                 if not self._has_been_ready:
@@ -102,13 +108,21 @@ class Model:
         if self._process:
             await self._process.stop()
 
-    async def _start(self) -> ModelProcess:
+    def _begin(self) -> None:
         if self._health != Health.DEFUNCT:
             self._health = Health.STARTING
         self._setup = {"started_at": _now(), "completed_at": None, "status": "starting", "logs": ""}
+
+    async def _environment(self) -> Path:
+        """However long it takes: whoever waits sees how it goes, and can end it."""
+        environments = Environments(self._options.home, limit=None)
+        return await environments.python_for(None, self._options.folder, _echo)
+
+    async def _start(self, python: Path) -> ModelProcess:
+        self._begin()
         process = await ModelProcess.start(
             self._options.folder,
-            python=self._options.python,
+            python=python,
             setup_limit=self._options.setup_limit,
             on_setup_log=_echo,
         )
