@@ -50,6 +50,10 @@ class Model:
         self.interface: Interface | None = None
 
     @property
+    def folder(self) -> Path:
+        return self._options.folder
+
+    @property
     def health(self) -> Health:
         is_dead = self._process is not None and not self._process.alive
         return Health.STARTING if is_dead and self._health == Health.READY else self._health
