@@ -16,7 +16,10 @@ from serving.options import Options
 from shared.errors import ModelNotReady, UnsupportedSchema
 from worker.environment import Environments
 from worker.events import SetupFailed
+from worker.inputs import Download
 from worker.process import ModelProcess
+from worker.provisions import python_for_folder
+from worker.weights import Weights
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying."""
@@ -41,8 +44,9 @@ class Health(StrEnum):
 
 
 class Model:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, download: Download) -> None:
         self._options = options
+        self._download = download
         self._process: ModelProcess | None = None
         self._health = Health.UNKNOWN
         self._has_been_ready = False
@@ -87,10 +91,10 @@ class Model:
     async def keep(self) -> None:
         """Until it is canceled, or the first setup fails: what fails before anything has run would fail again.
 
-        Raises SetupFailed when the model's environment cannot be had, as then there is nothing to serve.
+        Raises SetupFailed when the model's environment or weights cannot be had, as then there is nothing to serve.
         """
         self._begin()
-        python = self._options.python or await self._environment()
+        python = await self._provide()
         failures = 0
         while True:
             began = monotonic()
@@ -117,10 +121,11 @@ class Model:
             self._health = Health.STARTING
         self._setup = {"started_at": _now(), "completed_at": None, "status": "starting", "logs": ""}
 
-    async def _environment(self) -> Path:
+    async def _provide(self) -> Path:
         """However long it takes: whoever waits sees how it goes, and can end it."""
-        environments = Environments(self._options.home, limit=None)
-        return await environments.python_for(None, self._options.folder, _echo)
+        home = self._options.home
+        environments, weights = Environments(home, limit=None), Weights(home, self._download, limit=None)
+        return await python_for_folder(environments, weights, self._options.folder, self._options.python, _echo)
 
     async def _start(self, python: Path) -> ModelProcess:
         self._begin()

@@ -65,12 +65,25 @@ class Contents:
         if found != digest or draft.stat().st_size != size:
             draft.unlink(missing_ok=True)
             raise InvalidPush(f"What arrived is not the content {digest}: its file has changed, or it was damaged.")
+        self._settle(draft, digest)
+        return True
+
+    def adopt(self, file: Path) -> str:
+        """Keep a file that lies complete beside the contents; its SHA-256."""
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if self.has(digest, file.stat().st_size):
+            file.unlink()
+        else:
+            self._settle(file, digest)
+        return digest
+
+    def _settle(self, draft: Path, digest: str) -> None:
         place = self._place(digest)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft.chmod(_READ_ONLY)
         os.utime(draft, (_UNTOUCHED_SECONDS, _UNTOUCHED_SECONDS))
         draft.replace(place)
-        return True
 
     def put(self, digest: str, target: Path, *, is_executable: bool) -> None:
         """Make a file with a content that is there. A large one shares its bytes and cannot be written to."""

@@ -1,6 +1,7 @@
 """The only HTTP client to foreign addresses: every address is checked after DNS, and the checked one is connected to.
 
-Nothing is retried or interpreted here; worker/deliver.py and worker/inputs.py decide what an answer means.
+Nothing is retried or interpreted here; worker/deliver.py, worker/inputs.py and worker/weights.py decide what an answer
+means.
 """
 
 import asyncio

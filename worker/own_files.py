@@ -6,12 +6,13 @@ How inputs get to a model and outputs from it stands in `inputs` and `outputs`, 
 import asyncio
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row
 
-from shared import files
+from shared import catalog, files, rendering
 from shared.database import Database
 from shared.errors import FileUnavailable
 from shared.file_names import FILE_KEY, HEAD_BYTES, UNKNOWN_TYPE, extension_of, file_name, media_type
@@ -20,6 +21,7 @@ from shared.files import Description
 from shared.settings import Settings
 from worker.outputs import is_below, open_output
 from worker.persistence import persistently
+from worker.weights import VersionWeights
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -54,6 +56,12 @@ class OwnFiles:
         elif not (file_id and url.startswith(f"{self.settings.address}/")):
             return None  # somebody else's address that only looks like one of ours
         raise FileUnavailable("there is no such file here, or it has expired")
+
+    async def weights_of(self, version_id: str) -> VersionWeights:
+        """What a version was given."""
+        row = await persistently(lambda: catalog.given_weights(self.database, version_id))
+        address = "" if row.weights is None else rendering.output(row.weights, self.settings.address)
+        return VersionWeights(row.weights, address, partial(self.find, row.account_id))
 
     async def keep(self, row: Row[Any], boundaries: Boundaries, path: Path) -> dict[str, str]:
         """Store an output of a prediction; what stands for it in the output from now on. OSError, FileUnavailable."""

@@ -1,4 +1,4 @@
-"""`pinion serve` and cog.yaml's `build`: the model gets the Python and the packages it asks for, or a sentence.
+"""`pinion serve` and cog.yaml: the model gets the Python, packages and weights it asks for, or a sentence says why not.
 
 Packages are made on the spot, so that no network is needed.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.file_server import FileServer
 from tests.instance import PROJECT, until
 from tests.pythons import other_pythons
 from tests.served import serving
@@ -108,3 +109,25 @@ def test_an_interpreter_of_ones_own_is_used_as_it_is(model: Path, tmp_path: Path
     with serving(model, "--python", sys.executable, PINION_HOME=str(tmp_path / "home")) as served:
         assert served.predict().json()["output"] == sys.executable
     assert not (tmp_path / "home").exists()
+
+
+def test_weights_are_fetched_and_lie_where_cog_yaml_wants_them(
+    model: Path, tmp_path: Path, file_server: FileServer
+) -> None:
+    source = f"{{uri: '{file_server.gives('/w.txt', b'heavy')}'}}"
+    weights = f"[{{name: w, target: /src/weights, source: {source}}}]"
+    (model / "cog.yaml").write_text(f"predict: predict.py:P\nweights: {weights}\n")
+    (model / "predict.py").write_text(
+        "class P:\n    def setup(self, weights: str):\n        self.weights = weights\n\n"
+        "    def predict(self) -> str:\n        return self.weights + open('weights/w.txt').read()\n"
+    )
+    home = {"PINION_HOME": str(tmp_path / "home")}
+    for _ in range(2):
+        with serving(model, **home) as served:
+            assert served.predict().json()["output"] == "weightsheavy"
+    assert file_server.asked == ["/w.txt"]
+    file_server.refuses("/gone", 404)
+    (model / "cog.yaml").write_text((model / "cog.yaml").read_text().replace("/w.txt", "/gone"))
+    with serving(model, wait=False, **home) as served:
+        assert served.process.wait(60) == 1
+        assert "/gone could not be fetched: the server answered HTTP 404." in served.log.read_text().splitlines()[-1]

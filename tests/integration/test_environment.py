@@ -24,8 +24,10 @@ from worker.environment import Environments
 from worker.events import Done, SetupFailed
 from worker.interpreters import OWN_VERSION, find_interpreter
 from worker.memory import usual_budget
+from worker.outbound import Outbound
 from worker.process import ModelProcess
 from worker.residency import Residency
+from worker.roles import provisions
 from worker.shelf import STAMP
 from worker.surroundings import build_environment
 
@@ -202,12 +204,13 @@ async def test_a_build_sees_no_secret_of_the_service(
 
 @asynccontextmanager
 async def building(settings: Settings, database: Database) -> AsyncIterator[tuple[Builder, Residency]]:
-    environments = Environments(settings.home, timedelta(minutes=5))
-    residency = Residency(settings.home, timedelta(minutes=5), environments, usual_budget())
-    try:
-        yield Builder(database, residency), residency
-    finally:
-        await residency.stop()
+    async with Outbound(settings.file_allow_cidrs) as client:
+        needed = provisions(settings, database, client)
+        residency = Residency(settings.home, timedelta(minutes=5), needed, usual_budget())
+        try:
+            yield Builder(database, residency), residency
+        finally:
+            await residency.stop()
 
 
 async def test_the_log_of_a_build_is_there_while_it_goes_on(
