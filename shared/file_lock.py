@@ -5,6 +5,8 @@ What a lock stands for is known by whoever takes it.
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -24,3 +26,14 @@ def try_lock(descriptor: int, *, is_shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def shared_lock(file: Path) -> Iterator[None]:
+    """Have a lock together with others, and wait for whoever has it alone; blocks."""
+    descriptor = open_lock(file)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)

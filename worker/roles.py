@@ -36,6 +36,7 @@ from worker.deliver import Sender
 from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
+from worker.leftovers import Leftovers
 from worker.memory import usual_budget
 from worker.outbound import Outbound, fetch
 from worker.own_files import OwnFiles
@@ -117,6 +118,7 @@ async def deliver(settings: Settings) -> None:
         notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
         stack.push_async_callback(notes.close)
         await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client).deliver, _DELIVERIES_AT_ONCE)
+        stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         await _until_stopped(Sweep(settings, database, new_id()).run)
         await queues.drain()
 

@@ -122,7 +122,8 @@ class Weights:
         return fill
 
     def _keep(self, arrived: Path, folder: Path) -> None:
-        self._contents.put(self._contents.adopt(arrived), folder / arrived.name, is_executable=False)
+        with self._contents.used():
+            self._contents.put(self._contents.adopt(arrived), folder / arrived.name, is_executable=False)
 
 
 def _from_hub(wanted: WeightsSource) -> Callable[[Path], Awaitable[None]]:
