@@ -12,7 +12,7 @@ import pytest
 
 from tests.file_server import FileServer
 from tests.instance import PROJECT, until
-from tests.pythons import other_pythons
+from tests.pythons import minor_of, other_pythons
 from tests.served import serving
 from tests.wheels import make_wheel
 
@@ -57,8 +57,7 @@ def test_an_environment_is_built_once_and_its_log_is_on_the_terminal(model: Path
 
 @pytest.mark.parametrize("python", other_pythons())
 def test_the_python_that_is_asked_for_runs_the_model(model: Path, tmp_path: Path, python: Path) -> None:
-    answered = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:2], sep='.')"], capture_output=True)
-    version = answered.stdout.decode().strip()
+    version = minor_of(python)
     want(model, python=version)
     with serving(model, PINION_HOME=str(tmp_path / "home"), PATH=f"{python.parent}:{os.environ['PATH']}") as served:
         assert served.predict().json()["output"] == f"1.0 on {version}"
