@@ -61,7 +61,7 @@ class OwnFiles:
         """What a version was given."""
         row = await persistently(lambda: catalog.given_weights(self.database, version_id))
         address = "" if row.weights is None else rendering.output(row.weights, self.settings.address)
-        return VersionWeights(row.weights, address, partial(self.find, row.account_id))
+        return VersionWeights(row.weights, address, row.account_id, partial(self.find, row.account_id))
 
     async def keep(self, row: Row[Any], boundaries: Boundaries, path: Path) -> dict[str, str]:
         """Store an output of a prediction; what stands for it in the output from now on. OSError, FileUnavailable."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from worker.environment import Environments
-from worker.inputs import find_nothing
 from worker.manifest import read_manifest
 from worker.shelf import Say
 from worker.weights import VersionWeights, Weights
@@ -38,7 +37,7 @@ class Provisions:
         python = await self.environments.python_for(version_id, source, say)
         given = await self.given(version_id)
         manifest = await asyncio.to_thread(read_manifest, source)
-        await self.weights.put_in_place(version_id, source, manifest.weights, given.find, say)
+        await self.weights.put_in_place(version_id, source, manifest.weights, given, say)
         return Provided(python, await self.weights.of_version(version_id, given, say))
 
 
@@ -51,5 +50,5 @@ async def python_for_folder(
     """
     python = python or await environments.python_for(None, source, say)
     manifest = await asyncio.to_thread(read_manifest, source)
-    await weights.put_in_place(None, source, manifest.weights, find_nothing, say)
+    await weights.put_in_place(None, source, manifest.weights, VersionWeights(), say)
     return python

@@ -37,6 +37,8 @@ class VersionWeights:
 
     origin: Any = None
     address: str = ""
+    account_id: str = ""
+    """Whose it is: what one account may read is not for all."""
     find: Find = find_nothing
     """For addresses that mean files of ours."""
 
@@ -59,11 +61,12 @@ class Weights:
         """The file to be handed to setup(), if the version was given one; raises SetupFailed."""
         if given.origin is None:
             return None
-        folder = await self._obtain(given.origin, given.address, self._web(given.address, given.find), say, version_id)
+        fill = self._web(given.address, given.find)
+        folder = await self._obtain([given.account_id, given.origin], given.address, fill, say, version_id)
         return next(folder.iterdir())
 
     async def put_in_place(
-        self, version_id: str | None, source: Path, wanted: list[WeightsTarget], find: Find, say: Say
+        self, version_id: str | None, source: Path, wanted: list[WeightsTarget], given: VersionWeights, say: Say
     ) -> None:
         """Link what cog.yaml names to where it is wanted in the model's folder; raises SetupFailed."""
         for each in wanted:
@@ -71,21 +74,22 @@ class Weights:
             if each.source is None or await asyncio.to_thread(self._is_foreign, target):
                 say(f"The weights {each.name} are those that lie at {each.target}.\n")
                 continue
-            place = await self._place_of(version_id, source, each.source, find, say)
+            place = await self._place_of(version_id, source, each.source, given, say)
             await asyncio.to_thread(_link, target, place)
             say(f"The weights {each.name} are at {each.target}.\n")
 
     def _is_foreign(self, target: Path) -> bool:
-        """Whether something is there that we did not put there."""
-        return os.path.lexists(target) and not (target.is_symlink() and self._shelf.folder in target.readlink().parents)
+        """Whether something is there that we did not put there. A link to nothing may be ours from another home."""
+        return target.exists() and not (target.is_symlink() and self._shelf.folder in target.readlink().parents)
 
     async def _place_of(
-        self, version_id: str | None, source: Path, wanted: WeightsSource, find: Find, say: Say
+        self, version_id: str | None, source: Path, wanted: WeightsSource, given: VersionWeights, say: Say
     ) -> Path:
         if wanted.uri.startswith(_HUB):
             return await self._obtain(wanted.model_dump(), wanted.uri, _from_hub(wanted), say, version_id)
         if wanted.uri.lower().startswith(_WEB):
-            return await self._obtain(wanted.uri, wanted.uri, self._web(wanted.uri, find), say, version_id)
+            fill = self._web(wanted.uri, given.find)
+            return await self._obtain([given.account_id, wanted.uri], wanted.uri, fill, say, version_id)
         place = source / wanted.uri.removeprefix(_FILE)
         if not await asyncio.to_thread(place.exists):
             raise SetupFailed(f"The weights {wanted.uri} that cog.yaml names are not there: no such file or folder.")
@@ -124,6 +128,7 @@ class Weights:
     def _keep(self, arrived: Path, folder: Path) -> None:
         with self._contents.used():
             self._contents.put(self._contents.adopt(arrived), folder / arrived.name, is_executable=False)
+        (folder / arrived.name).chmod(0o444)  # whoever else uses it does not want it changed
 
 
 def _from_hub(wanted: WeightsSource) -> Callable[[Path], Awaitable[None]]:

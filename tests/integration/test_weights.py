@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Row
 
@@ -78,6 +79,19 @@ async def test_an_output_of_a_prediction_can_be_the_weights_of_a_version(
     assert await ran(host, rows, version_id) == "Path 0.txt: trained"
     by_address = output(made.output[0], settings.address)
     assert await ran(host, rows, await installed(settings, rows, "shows_its_weights", weights=by_address))
+
+
+async def test_an_upload_of_another_account_is_refused_even_if_it_is_here(
+    settings: Settings, database: Database, rows: Rows, host: Host, client: httpx.AsyncClient
+) -> None:
+    uploaded = await client.post("/v1/files", files={"content": ("mine.bin", b"mine")})
+    address = uploaded.json()["urls"]["get"].replace("http://pinion.test", settings.address)
+    version_id = await installed(settings, rows, "shows_its_weights", weights=address)
+    assert await ran(host, rows, version_id) == "Path mine.bin: mine"
+    other = await Rows.made(database, "other")
+    theirs = await installed(settings, other, "shows_its_weights", weights=address)
+    row = await host.run(other, theirs, input={})
+    assert row.error.endswith("could not be fetched: there is no such file here, or it has expired.")
 
 
 @pytest.mark.parametrize(
