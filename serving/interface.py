@@ -3,11 +3,12 @@
 Nothing is converted, fetched or run here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import InvalidRequest, Problem
 from shared.input_schema import compile_schema
+from worker.inputs import file_inputs, replaced
 
 FETCHED = ("http:", "https:", "data:")
 _HIDDEN = "**********"
@@ -16,38 +17,34 @@ _HIDDEN = "**********"
 class Interface:
     """One model's; UnsupportedSchema when its input cannot be checked."""
 
-    def __init__(self, openapi: Mapping[str, Any]) -> None:
+    def __init__(self, openapi: dict[str, Any]) -> None:
         self.document = openapi
         self._schema = compile_schema(openapi)
         properties = openapi["components"]["schemas"]["Input"]["properties"]
-        self._files = frozenset(name for name, shape in properties.items() if _format(shape) == "uri")
         self._secrets = frozenset(name for name, shape in properties.items() if _format(shape) == "password")
 
     def check(self, given: Any) -> dict[str, Any]:
         """The input without what the model does not know; InvalidRequest names all that is wrong."""
         known = self._schema.check(given)
         # A path of this machine must not reach the model: it would open whatever a client names.
-        wrong = [field for field, address in self._addresses(known) if not address.lower().startswith(FETCHED)]
+        wrong = [field for field, address in self.files(known).items() if not address.lower().startswith(FETCHED)]
         if wrong:
             raise InvalidRequest(
                 [Problem("value_error", f"input.{field}", "must be an http, https or data URL") for field in wrong]
             )
         return known
 
-    def files(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of an input that names files: each value is a URL or a list of URLs."""
-        return {name: given[name] for name in self._files if given.get(name)}
+    def files(self, given: dict[str, Any]) -> dict[str, str]:
+        """The addresses of all files in an input, by names like `images.0`."""
+        return file_inputs(self.document, given)
+
+    def with_files(self, given: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+        """The input with a path in place of each address."""
+        return replaced(self.document, given, lambda name, url: paths[name])
 
     def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """An input as it may be repeated to whoever asks."""
         return {name: _hide(value) if name in self._secrets else value for name, value in given.items()}
-
-    def _addresses(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        for name, value in self.files(given).items():
-            if isinstance(value, str):
-                yield name, value
-            else:
-                yield from ((f"{name}.{index}", each) for index, each in enumerate(value))
 
 
 def _format(shape: Mapping[str, Any]) -> Any:

@@ -53,18 +53,21 @@ class ModelProcess:
         *,
         mode: Literal["predict", "train"] = "predict",
         python: Path | None = None,
+        weights: Path | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
         """Returns when the model is imported and its schema known; setup() then goes on, see ready().
 
-        Both together may take `setup_limit`. In mode `train` its predictions are trainings.
+        Both together may take `setup_limit`. setup() is handed `weights`, if there are some, in place of what else it
+        would be. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
         start_frame = _start_frame(manifest, mode)
         model = cls(on_setup_log)
         python = python or Path(sys.executable)
-        await model._spawn(source, python, manifest.environment(python))
+        handed = {"COG_WEIGHTS": str(weights)} if weights else {}
+        await model._spawn(source, python, {**manifest.environment(python), **handed})
         try:
             model._limit_setup(setup_limit)
             model._send(start_frame)

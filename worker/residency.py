@@ -17,9 +17,10 @@ import structlog
 from shared.storage import version_folder
 from shared.tasks import end
 from worker import memory
-from worker.environment import Environments, Say
 from worker.events import Canceled, SetupFailed
 from worker.process import ModelProcess
+from worker.provisions import Provisions
+from worker.shelf import Say
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying or failing."""
@@ -44,7 +45,7 @@ class Resident:
         version_id: str,
         folder: Path,
         setup_limit: timedelta,
-        environments: Environments,
+        provisions: Provisions,
         make_room: Callable[[int], Awaitable[None]],
     ) -> None:
         self.version_id = version_id
@@ -53,7 +54,7 @@ class Resident:
         self.taken_bytes = 0
         """What its process took when it was last looked at."""
         self._setup_limit = setup_limit
-        self._environments = environments
+        self._provisions = provisions
         self._make_room = make_room
         self._in_use = 0
         self._process: ModelProcess | None = None
@@ -108,7 +109,7 @@ class Resident:
     async def process(self, say: Say = _drop) -> ModelProcess:
         """The model's process with its schema known, started if need be; raises SetupFailed.
 
-        `say` hears what is said while its environment is built and it is set up, if that begins now.
+        `say` hears what is said while all it needs is made and it is set up, if that begins now.
         While a model that keeps failing is backed off, the last failure is raised again at once.
         """
         async with self._starting:
@@ -170,9 +171,14 @@ class Resident:
         await self._make_room(self.taken_bytes)
         self.last_used = monotonic()
         try:
-            python = await self._environments.python_for(self.version_id, self.folder, say)
-            limit = self._setup_limit
-            process = await ModelProcess.start(self.folder, python=python, setup_limit=limit, on_setup_log=say)
+            needed = await self._provisions.of_version(self.version_id, self.folder, say)
+            process = await ModelProcess.start(
+                self.folder,
+                python=needed.python,
+                weights=needed.weights,
+                setup_limit=self._setup_limit,
+                on_setup_log=say,
+            )
         except SetupFailed as failure:
             self._failed(failure)
             raise
@@ -213,9 +219,9 @@ class Residency:
     first; what is in use stays, whatever it takes.
     """
 
-    def __init__(self, home: Path, setup_limit: timedelta, environments: Environments, budget_bytes: int) -> None:
+    def __init__(self, home: Path, setup_limit: timedelta, provisions: Provisions, budget_bytes: int) -> None:
         self._home = home
-        self._environments = environments
+        self._provisions = provisions
         self._setup_limit = setup_limit
         self._budget_bytes = budget_bytes
         self._residents: dict[str, Resident] = {}
@@ -225,7 +231,7 @@ class Residency:
         if version_id not in self._residents:
             folder = version_folder(self._home, version_id)
             self._residents[version_id] = Resident(
-                version_id, folder, self._setup_limit, self._environments, self.make_room
+                version_id, folder, self._setup_limit, self._provisions, self.make_room
             )
         return self._residents[version_id]
 
