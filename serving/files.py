@@ -9,6 +9,7 @@ import mimetypes
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,32 +38,29 @@ class Files:
         self._outside = outside
         self._upload_url = upload_url
 
-    async def fetch(self, wanted: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    async def fetch(self, wanted: Mapping[str, str], folder: Path) -> dict[str, str]:
         """Local paths in place of URLs; FileUnavailable names the input."""
-        tasks: dict[str, list[asyncio.Task[Path]]] = {}
         try:
             async with asyncio.TaskGroup() as group:
-                for name, value in wanted.items():
-                    urls = value if isinstance(value, list) else [value]
-                    places = [(url, folder / f"{name}-{index}") for index, url in enumerate(urls)]
-                    tasks[name] = [group.create_task(self._fetch_one(name, url, place)) for url, place in places]
+                tasks = {
+                    name: group.create_task(self._fetch_one(name, url, folder / name)) for name, url in wanted.items()
+                }
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
-        paths = {name: [str(task.result()) for task in each] for name, each in tasks.items()}
-        return {name: each if isinstance(wanted[name], list) else each[0] for name, each in paths.items()}
+        return {name: str(task.result()) for name, task in tasks.items()}
 
-    async def store(self, value: Any, began: datetime, headers: Mapping[str, str]) -> Any:
-        """The value with a URL in place of each file; files made for it are removed."""
+    async def store(self, value: Any, originals: set[Path], headers: Mapping[str, str]) -> Any:
+        """The value with a URL in place of each file, which is added to the originals."""
         if isinstance(value, list):
-            return [await self.store(each, began, headers) for each in value]
+            return [await self.store(each, originals, headers) for each in value]
         if not isinstance(value, dict):
             return value
         if not is_file(value):
-            return {key: await self.store(each, began, headers) for key, each in value.items()}
+            return {key: await self.store(each, originals, headers) for key, each in value.items()}
         path = Path(value["$file"])
         try:
             url = await (self._upload(path, headers) if self._upload_url else asyncio.to_thread(_data_url, path))
-            await asyncio.to_thread(_remove_if_made_since, path, began)
+            originals.add(path)
         except OSError as error:
             raise FileUnavailable(f"The output file {path.name} cannot be read: {error.strerror}.") from error
         return url
@@ -199,8 +197,10 @@ def _media_type(path: Path) -> str:
     return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
-def _remove_if_made_since(path: Path, began: datetime) -> None:
+def remove_made_since(began: datetime, originals: set[Path]) -> None:
     """A file of the model's folder, or one that setup() made for every prediction, has to stay."""
-    is_temporary = path.is_relative_to(tempfile.gettempdir())
-    if is_temporary and path.stat().st_mtime >= began.timestamp() - _CLOCK_SECONDS:
-        path.unlink(missing_ok=True)
+    for path in originals:
+        with suppress(OSError):
+            is_temporary = path.is_relative_to(tempfile.gettempdir())
+            if is_temporary and path.stat().st_mtime >= began.timestamp() - _CLOCK_SECONDS:
+                path.unlink()

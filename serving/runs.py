@@ -7,9 +7,10 @@ import asyncio
 import sys
 import traceback
 from collections import deque
+from pathlib import Path
 from typing import Any
 
-from serving.files import Files, holds_file, new_folder, remove
+from serving.files import Files, holds_file, new_folder, remove, remove_made_since
 from serving.interface import Interface
 from serving.model import Model
 from serving.prediction import Prediction
@@ -121,11 +122,12 @@ class _Run:
         self._files = files
         self._headers = {"x-prediction-id": prediction.id, **wish.trace}
         self._context = wish.context
-        self._wanted = interface.files(prediction.input)
-        self._fetching: asyncio.Task[dict[str, Any]] | None = None
+        self._interface = interface
+        self._fetching: asyncio.Task[dict[str, str]] | None = None
         self._backlog: deque[Event] = deque()
         self._storing: asyncio.Task[None] | None = None
         self._failure: FileUnavailable | None = None
+        self._originals: set[Path] = set()
 
     def cancel(self) -> None:
         """Harmless at any time; what is done stays done."""
@@ -134,22 +136,24 @@ class _Run:
         self._process.cancel(self.prediction.id)
 
     async def carry_out(self) -> Done:
-        if not self._wanted:
-            return await self._run_model(self.prediction.input)
+        given = self.prediction.input
+        wanted = self._interface.files(given)
+        if not wanted:
+            return await self._run_model(given, [])
         folder = await asyncio.to_thread(new_folder)
         try:
-            self._fetching = asyncio.create_task(self._files.fetch(self._wanted, folder))
+            self._fetching = asyncio.create_task(self._files.fetch(wanted, folder))
             await asyncio.wait({self._fetching})
             if self._fetching.cancelled():
                 return Done("canceled")
-            return await self._run_model({**self.prediction.input, **self._fetching.result()})
+            return await self._run_model(self._interface.with_files(given, self._fetching.result()), list(wanted))
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
         finally:
             await asyncio.to_thread(remove, folder)
 
-    async def _run_model(self, given: dict[str, Any]) -> Done:
-        done = await self._process.predict(self.prediction.id, given, self._take, context=self._context)
+    async def _run_model(self, given: dict[str, Any], files: list[str]) -> Done:
+        done = await self._process.predict(self.prediction.id, given, self._take, files=files, context=self._context)
         if self._storing:
             await self._storing
         try:
@@ -158,11 +162,14 @@ class _Run:
             return await self._with_files_stored(done)
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
+        finally:  # not sooner: a model may name a file twice
+            if self._originals:
+                await asyncio.to_thread(remove_made_since, self.prediction.started_at, self._originals)
 
     async def _with_files_stored(self, done: Done) -> Done:
         if not holds_file(done.output):
             return done
-        output = await self._files.store(done.output, self.prediction.started_at, self._headers)
+        output = await self._files.store(done.output, self._originals, self._headers)
         return Done(done.status, output, done.error, done.predict_time)
 
     def _take(self, event: Event) -> None:
@@ -186,5 +193,5 @@ class _Run:
 
     async def _with_url(self, event: Event) -> Event:
         if isinstance(event, Output) and holds_file(event.value):
-            return Output(await self._files.store(event.value, self.prediction.started_at, self._headers))
+            return Output(await self._files.store(event.value, self._originals, self._headers))
         return event
