@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import InvalidRequest, Problem
+from shared.file_inputs import file_inputs, is_address, replaced
 from shared.input_schema import compile_schema
-from worker.inputs import file_inputs, replaced
 
-FETCHED = ("http:", "https:", "data:")
 _HIDDEN = "**********"
 
 
@@ -27,19 +26,19 @@ class Interface:
         """The input without what the model does not know; InvalidRequest names all that is wrong."""
         known = self._schema.check(given)
         # A path of this machine must not reach the model: it would open whatever a client names.
-        wrong = [field for field, address in self.files(known).items() if not address.lower().startswith(FETCHED)]
+        wrong = [name for name, address in self.files(known).items() if not is_address(address)]
         if wrong:
             raise InvalidRequest(
-                [Problem("value_error", f"input.{field}", "must be an http, https or data URL") for field in wrong]
+                [Problem("value_error", f"input.{name}", "must be an http, https or data URL") for name in wrong]
             )
         return known
 
-    def files(self, given: dict[str, Any]) -> dict[str, str]:
-        """The addresses of all files in an input, by names like `images.0`."""
+    def files(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """The URLs of an input that name files, by names like `image` and `images.0`."""
         return file_inputs(self.document, given)
 
-    def with_files(self, given: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-        """The input with a path in place of each address."""
+    def with_files(self, given: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+        """An input with local paths in place of those URLs."""
         return replaced(self.document, given, lambda name, url: paths[name])
 
     def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:

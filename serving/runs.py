@@ -144,7 +144,7 @@ class _Run:
     async def carry_out(self) -> Done:
         try:
             if not self._wanted:
-                return await self._run_model(self.prediction.input)
+                return await self._run_model(self.prediction.input, [])
             folder = await asyncio.to_thread(_new_folder)
             try:
                 return await self._run_with_files(folder)
@@ -162,10 +162,12 @@ class _Run:
             paths = self._fetching.result()
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
-        return await self._run_model(self._interface.with_files(self.prediction.input, paths))
+        return await self._run_model(self._interface.with_files(self.prediction.input, paths), list(paths))
 
-    async def _run_model(self, given: dict[str, Any]) -> Done:
-        done = await self._process.predict(self.prediction.id, given, self._outputs.take, context=self._context)
+    async def _run_model(self, given: dict[str, Any], files: list[str]) -> Done:
+        done = await self._process.predict(
+            self.prediction.id, given, self._outputs.take, files=files, context=self._context
+        )
         return await self._outputs.settled(done)
 
 

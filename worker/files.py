@@ -17,10 +17,11 @@ import httpx
 from sqlalchemy import Row
 
 from shared.database import Database
+from shared.file_inputs import file_inputs, replaced
 from shared.settings import Settings
 from shared.storage import version_folder
 from worker.events import Done, Event
-from worker.inputs import InputFiles, file_inputs, replaced
+from worker.inputs import InputFiles
 from worker.outbound import fetch
 from worker.outputs import OutputFiles
 from worker.own_files import Boundaries, OwnFiles
@@ -50,15 +51,15 @@ class PredictionFiles:
     outputs: OutputFiles
     has_folder: bool = False
 
-    async def fetched(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The input with local paths for its files; FileUnavailable."""
+    async def fetched(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The input with local paths for its files, and the names of those; FileUnavailable."""
         given: dict[str, Any] = self.row.input
         wanted = file_inputs(schema, given)
         if not wanted:
-            return given
+            return given, []
         self.has_folder = True
         paths = await self.inputs.fetch(wanted, self.folder)
-        return replaced(schema, given, lambda name, url: paths[name])
+        return replaced(schema, given, lambda name, url: paths[name]), list(paths)
 
     def take(self, event: Event) -> None:
         """To be given to the model process."""

@@ -1,6 +1,6 @@
-"""A prediction's input files: which they are, and how each gets to this host.
+"""A prediction's input files: how each gets to this host.
 
-The version's schema says which inputs are files; a text that only looks like an address is left alone.
+Which inputs are files is known by `shared.file_inputs`.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import unquote_to_bytes
 
 from shared.errors import FileUnavailable, OutboundError
@@ -21,8 +21,6 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WEB = ("http://", "https://")
 _DATA = "data:"
 
-Replace = Callable[[str, str], str]
-"""From an input's name, like `images.0`, and its value to what stands in its place."""
 Download = Callable[[str, IO[bytes]], Awaitable[None]]
 """Writes what is behind a web address; raises OutboundError."""
 Find = Callable[[str], Awaitable[tuple[Path, str] | None]]
@@ -31,30 +29,6 @@ Find = Callable[[str], Awaitable[tuple[Path, str] | None]]
 
 async def find_nothing(url: str) -> None:
     """For where no files are kept."""
-
-
-def replaced(schema: dict[str, Any], input: dict[str, Any], replace: Replace) -> dict[str, Any]:
-    """The input with everything replaced that the model's OpenAPI document declares to be a file."""
-    properties = schema["components"]["schemas"]["Input"].get("properties", {})
-    return {name: _replaced(properties.get(name, {}), value, name, replace) for name, value in input.items()}
-
-
-def file_inputs(schema: dict[str, Any], input: dict[str, Any]) -> dict[str, str]:
-    """Name and URL of every file in an input."""
-    found: dict[str, str] = {}
-    replaced(schema, input, lambda name, url: found.setdefault(name, url))
-    return found
-
-
-def _replaced(schema: dict[str, Any], value: Any, name: str, replace: Replace) -> Any:
-    """Of several types the first that fits counts, as it does in the model process."""
-    for branch in schema.get("anyOf", [schema]):
-        if isinstance(value, str) and branch.get("type") == "string":
-            return replace(name, value) if branch.get("format") == "uri" else value
-        if isinstance(value, list) and branch.get("type") == "array":
-            items = branch.get("items", {})
-            return [_replaced(items, each, f"{name}.{index}", replace) for index, each in enumerate(value)]
-    return value
 
 
 @dataclass(frozen=True, slots=True)

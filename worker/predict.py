@@ -70,11 +70,11 @@ class Predictor:
         try:
             async with self.resident.preparation(row.id):
                 process = await self.resident.ready()
-                input = await files.fetched(process.schema)
+                input, named = await files.fetched(process.schema)
             async with self.resident.seat() as process:
                 if self.resident.is_canceled(row.id):
                     return Done("canceled")
-                return await process.predict(row.id, input, files.take)
+                return await process.predict(row.id, input, files.take, files=named)
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))
         except FileUnavailable as failure:

@@ -7,7 +7,7 @@ import asyncio
 import codecs
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -91,9 +91,12 @@ class ModelProcess:
         input: dict[str, Any],
         take: Callable[[Event], None],
         *,
+        files: Sequence[str] = (),
         context: dict[str, str] | None = None,
     ) -> Done:
-        """Runs one prediction; `input` names files by local paths. Every failure of the model is a Done.
+        """Runs one prediction. Every failure of the model is a Done.
+
+        `files` names the values of `input` that are paths of local files, like `image` and `images.0`.
 
         More than `concurrency` at once are run one after the other, but what one prints while the parent has not yet
         heard that the one before it is over counts as printed by that one: users give seats.
@@ -104,7 +107,8 @@ class ModelProcess:
             return Done("failed", error="The model process had ended before the prediction could start.")
         self._read_logs()  # what was printed between predictions belongs to none
         run = self._runs[prediction_id] = Run(prediction_id, take, self._loop.create_future())
-        self._send({"type": "predict", "id": prediction_id, "input": input, "context": context or {}})
+        request = {"id": prediction_id, "input": input, "files": list(files), "context": context or {}}
+        self._send({"type": "predict", **request})
         try:
             return await run.done
         except asyncio.CancelledError:
@@ -193,7 +197,7 @@ class ModelProcess:
         try:
             frame = json.loads(line)
             self._act_on(frame, self._runs.get(frame.get("id", "")))
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             # something in the model writes to our descriptor; nothing that comes from it can be trusted now
             self._end("The model process sent something that is no frame.")
 
