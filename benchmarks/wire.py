@@ -45,6 +45,7 @@ class Receiver:
     def __init__(self) -> None:
         self.came: dict[str, float] = {}
         self._news = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -53,6 +54,8 @@ class Receiver:
 
     async def __aexit__(self, *exc: object) -> None:
         self._server.close()
+        for writer in self._writers:
+            writer.close()
 
     async def until(self, count: int) -> None:
         """Wait until so many have come."""
@@ -62,6 +65,7 @@ class Receiver:
                 await self._news.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         while head := await _head(reader):
             length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
             body = msgspec.json.decode(await reader.readexactly(length))

@@ -107,7 +107,7 @@ def serve(
         str | None, typer.Option(help="Put output files there.", show_default="as data URLs into the answer")
     ] = None,
     python: Annotated[
-        Path | None, typer.Option(help="Interpreter of the model's environment.", show_default="Pinion's own")
+        Path | None, typer.Option(help="Interpreter of an environment of your own.", show_default="as cog.yaml says")
     ] = None,
     await_explicit_shutdown: Annotated[
         bool, typer.Option("--await-explicit-shutdown", help="Ignore SIGTERM; POST /shutdown ends the server.")

@@ -3,7 +3,6 @@
 Nothing is started here.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cli.failure import Failure
+from shared.file_lock import open_lock, try_lock
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout: where the packages, the migrations and the examples are."""
@@ -71,9 +71,9 @@ def stored_address(folder: Path) -> str | None:
 
 def lock(folder: Path, address: str) -> int:
     """Claim the folder. The claim ends when the descriptor is closed in every process that has it."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_lock(folder / "lock")
     deadline = time.monotonic() + _WIND_DOWN_SECONDS
-    while not _try_lock(descriptor):
+    while not try_lock(descriptor):
         holder = _read_lock(folder)
         if _is_alive(holder.get("pid")) or time.monotonic() > deadline:
             raise Failure(
@@ -89,14 +89,6 @@ def note_address(descriptor: int, address: str) -> None:
     """Write into the lock who has it, and where the API listens."""
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "address": address}).encode(), 0)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _read_lock(folder: Path) -> dict[str, object]:

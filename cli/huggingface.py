@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from cli.failure import Failure
+from shared import hub
+from shared.errors import FileUnavailable
 
 PREFIX = "hf:"
 _WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md")
@@ -30,8 +32,9 @@ _PREDICTORS = {
     "fill-mask": "pipelines.FillMask",
     "feature-extraction": "pipelines.Embeddings",
     "sentence-similarity": "pipelines.Embeddings",
-    "text-to-speech": "pipelines.TextPipeline",
-    "text-to-audio": "pipelines.TextPipeline",
+    "text-to-speech": "pipelines.TextToAudio",
+    "text-to-audio": "pipelines.TextToAudio",
+    "zero-shot-image-classification": "pipelines.ZeroShotImageClassification",
     "image-classification": "pipelines.ImagePipeline",
     "image-segmentation": "pipelines.ImagePipeline",
     "object-detection": "pipelines.ImagePipeline",
@@ -74,21 +77,10 @@ def folder_of(source: str, task: str | None = None) -> Iterator[Path]:
 
 
 def _snapshot(name: str, revision: str | None) -> Path:
-    """From the local cache, and from the Hub where there is a network and HF_HUB_OFFLINE is not set."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
-
     try:
-        place = snapshot_download(
-            name, revision=revision, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
-        )
-    except GatedRepoError as error:
-        raise Failure(f"{name} has to be asked for on the Hub: do that, then set HF_TOKEN and push again.") from error
-    except LocalEntryNotFoundError as error:
-        raise Failure(f"{name} is not in the local cache, and the Hub cannot be reached: check the network.") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise Failure(f"{name} could not be fetched from the Hub: {str(error).splitlines()[0]}") from error
-    return Path(place)
+        return hub.snapshot(name, revision, _WANTED, _UNWANTED)
+    except FileUnavailable as error:
+        raise Failure(error.message) from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from cli import home
 from cli.failure import Failure
 
 
@@ -14,7 +15,7 @@ def serve(folder: Path, options: dict[str, object]) -> None:
     """Never returns; options that were not given are None or False."""
     if not folder.is_dir():
         raise Failure(f"{folder} is not a folder: name one with a cog.yaml in it.")
-    arguments = [str(folder.resolve())]
+    arguments = [str(folder.resolve()), "--home", str(home.locate(os.environ))]
     for name, value in options.items():
         if value is not None and value is not False:
             arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]

@@ -10,6 +10,7 @@ import uvloop
 
 from serving.options import Options, read_options
 from serving.server import serve
+from worker.events import SetupFailed
 
 
 def main() -> None:
@@ -20,7 +21,10 @@ def main() -> None:
     address = listener.getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     print(f"Serving {options.folder} at http://{host}:{address[1]}", file=sys.stderr, flush=True)
-    uvloop.run(serve(options, listener))
+    try:
+        uvloop.run(serve(options, listener))
+    except SetupFailed as failure:
+        sys.exit(f"pinion: {failure.message}")
 
 
 def _listen(options: Options) -> socket.socket:

@@ -1,35 +1,29 @@
-"""Files of a prediction: inputs fetched into a folder of its own, outputs put into the answer or uploaded.
+"""Files of this server's predictions: inputs are downloaded, outputs are put into the answer or uploaded.
 
-Which inputs are files is known by `interface`; what a model does with them is its own business.
+When that happens, and which inputs are files, stands in worker/inputs.py and worker/outputs.py.
 """
 
 import asyncio
 import base64
-import mimetypes
-import shutil
-import tempfile
+import os
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, unquote_to_bytes, urljoin, urlsplit
+from typing import IO, TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
 
 from serving.outside import Outside
 from shared.errors import FileUnavailable, OutboundError
+from shared.file_names import HEAD_BYTES, media_type
+from worker.outputs import open_output
 
 if TYPE_CHECKING:
-    from httpx import AsyncClient, Response
+    from httpx import AsyncClient
 
-_NAME_BYTES = 200
 _CHUNK_BYTES = 1 << 20
 _REDIRECTS_MAX = 5
-_SILENCE_SECONDS = 60.0
-"""How long the other server may say nothing; a large file may take as long as it needs."""
 _UPLOAD_SECONDS = 25.0
 _UPLOAD_ATTEMPTS = 3
 _REPEATING_REDIRECTS = (307, 308)
-_CLOCK_SECONDS = 0.05
-"""File systems tell times a little late."""
 
 
 class Files:
@@ -37,72 +31,30 @@ class Files:
         self._outside = outside
         self._upload_url = upload_url
 
-    async def fetch(self, wanted: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        """Local paths in place of URLs; FileUnavailable names the input."""
-        tasks: dict[str, list[asyncio.Task[Path]]] = {}
-        try:
-            async with asyncio.TaskGroup() as group:
-                for name, value in wanted.items():
-                    urls = value if isinstance(value, list) else [value]
-                    places = [(url, folder / f"{name}-{index}") for index, url in enumerate(urls)]
-                    tasks[name] = [group.create_task(self._fetch_one(name, url, place)) for url, place in places]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
-        paths = {name: [str(task.result()) for task in each] for name, each in tasks.items()}
-        return {name: each if isinstance(wanted[name], list) else each[0] for name, each in paths.items()}
-
-    async def store(self, value: Any, began: datetime, headers: Mapping[str, str]) -> Any:
-        """The value with a URL in place of each file; files made for it are removed."""
-        if isinstance(value, list):
-            return [await self.store(each, began, headers) for each in value]
-        if not isinstance(value, dict):
-            return value
-        if not is_file(value):
-            return {key: await self.store(each, began, headers) for key, each in value.items()}
-        path = Path(value["$file"])
-        try:
-            url = await (self._upload(path, headers) if self._upload_url else asyncio.to_thread(_data_url, path))
-            await asyncio.to_thread(_remove_if_made_since, path, began)
-        except OSError as error:
-            raise FileUnavailable(f"The output file {path.name} cannot be read: {error.strerror}.") from error
-        return url
-
-    async def _fetch_one(self, name: str, url: str, folder: Path) -> Path:
-        try:
-            await asyncio.to_thread(folder.mkdir)
-            if url.lower().startswith("data:"):
-                return await asyncio.to_thread(_write_data, url, folder)
-            return await self._download(url, folder / _file_name(url))
-        except (OutboundError, FileUnavailable) as error:
-            raise FileUnavailable(f"input.{name}: the file could not be fetched: {error.message}") from error
-        except OSError as error:
-            raise FileUnavailable(f"input.{name}: the file could not be kept: {error.strerror}") from error
-
-    async def _download(self, url: str, path: Path) -> Path:
+    async def download(self, url: str, sink: IO[bytes]) -> None:
+        """As large as it is, and as long as the other server goes on; OutboundError."""
         client = await self._outside.client()
-        from worker.outbound import failures_named  # loaded with the client
+        from worker.outbound import fetch  # loaded with the client
 
-        with failures_named():
-            for _ in range(_REDIRECTS_MAX + 1):
-                async with client.stream("GET", url, timeout=_SILENCE_SECONDS) as response:
-                    if response.status_code == 200:
-                        await _write(response, path)
-                        return path
-                    if not response.has_redirect_location:
-                        raise FileUnavailable(f"the server answered {response.status_code}")
-                    url = urljoin(url, response.headers["location"])
-        raise FileUnavailable("the server redirected too often")
+        await fetch(client, url, sink)
 
-    async def _upload(self, path: Path, headers: Mapping[str, str]) -> str:
+    async def store(self, headers: Mapping[str, str], path: Path) -> str:
+        """The URL of an output file; `headers` go with an upload. FileUnavailable or OSError."""
+        with await asyncio.to_thread(open_output, path) as file:
+            if self._upload_url is None:
+                return await asyncio.to_thread(_data_url, path.name, file)
+            return await self._upload(self._upload_url, path.name, file, headers)
+
+    async def _upload(self, base: str, name: str, file: IO[bytes], headers: Mapping[str, str]) -> str:
         client = await self._outside.client()
-        base = self._upload_url or ""
-        url = base + ("" if base.endswith(("/", "=")) else "/") + quote(path.name)
-        size = (await asyncio.to_thread(path.stat)).st_size
-        headers = {**headers, "content-type": _media_type(path), "content-length": str(size)}
+        url = base + ("" if base.endswith(("/", "=")) else "/") + quote(name)
+        size = os.fstat(file.fileno()).st_size
+        kind = media_type(name, await asyncio.to_thread(file.read, HEAD_BYTES))
+        headers = {**headers, "content-type": kind, "content-length": str(size)}
         reason = ""
         for _ in range(_UPLOAD_ATTEMPTS):
             try:
-                stored = await _put(client, url, path, headers)
+                stored = await _put(client, url, file, headers)
             except OutboundError as error:
                 reason = error.message
                 continue
@@ -111,38 +63,17 @@ class Files:
             reason = f"the server answered {stored}"
             if stored < 500:
                 break
-        raise FileUnavailable(f"The output file {path.name} could not be uploaded: {reason}.")
+        raise FileUnavailable(f"The output file {name} could not be uploaded: {reason}.")
 
 
-def is_file(value: Any) -> bool:
-    """How the model's process names a file."""
-    return isinstance(value, dict) and value.keys() == {"$file"}
-
-
-def holds_file(value: Any) -> bool:
-    """Whether there is a file at any depth."""
-    if isinstance(value, list):
-        return any(holds_file(each) for each in value)
-    return isinstance(value, dict) and (is_file(value) or any(holds_file(each) for each in value.values()))
-
-
-def new_folder() -> Path:
-    """Where the files of one prediction go; to be removed with `remove`."""
-    return Path(tempfile.mkdtemp(prefix="pinion-"))
-
-
-def remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _put(client: "AsyncClient", url: str, path: Path, headers: Mapping[str, str]) -> str | int:
+async def _put(client: "AsyncClient", url: str, file: IO[bytes], headers: Mapping[str, str]) -> str | int:
     """The address of the stored file, or the status of a refusal."""
     from worker.outbound import failures_named  # loaded with the client
 
     with failures_named():
         async with asyncio.timeout(_UPLOAD_SECONDS):
             for _ in range(_REDIRECTS_MAX + 1):
-                response = await client.put(url, content=_chunks(path), headers=headers)
+                response = await client.put(url, content=_chunks(file), headers=headers)
                 if response.status_code not in _REPEATING_REDIRECTS or "location" not in response.headers:
                     break
                 url = urljoin(url, response.headers["location"])
@@ -153,54 +84,12 @@ async def _put(client: "AsyncClient", url: str, path: Path, headers: Mapping[str
     return stored._replace(query="").geturl()
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-            yield chunk
+async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
+    await asyncio.to_thread(file.seek, 0)
+    while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+        yield chunk
 
 
-async def _write(response: "Response", path: Path) -> None:
-    with path.open("wb") as file:
-        async for chunk in response.aiter_bytes(_CHUNK_BYTES):
-            await asyncio.to_thread(file.write, chunk)
-
-
-def _file_name(url: str) -> str:
-    """The URL's own, as long as a file system takes it; the extension is kept."""
-    name = unquote(urlsplit(url).path).rpartition("/")[2].replace("\0", "_")
-    if name in ("", ".", ".."):
-        return "file"
-    stem, dot, extension = name.rpartition(".")
-    if not stem or len(extension.encode()) > _NAME_BYTES // 2:
-        stem, dot, extension = name, "", ""
-    room = _NAME_BYTES - len((dot + extension).encode())
-    return stem.encode()[:room].decode(errors="ignore") + dot + extension
-
-
-def _write_data(url: str, folder: Path) -> Path:
-    head, _, payload = url[len("data:") :].partition(",")
-    media_type, *marks = head.split(";")
-    content = unquote_to_bytes(payload)
-    if "base64" in (mark.strip().lower() for mark in marks):
-        try:
-            content = base64.b64decode(content)
-        except ValueError:
-            raise FileUnavailable("the data URL is not base64") from None
-    path = folder / f"file{mimetypes.guess_extension(media_type) or ''}"
-    path.write_bytes(content)
-    return path
-
-
-def _data_url(path: Path) -> str:
-    return f"data:{_media_type(path)};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _media_type(path: Path) -> str:
-    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-
-
-def _remove_if_made_since(path: Path, began: datetime) -> None:
-    """A file of the model's folder, or one that setup() made for every prediction, has to stay."""
-    is_temporary = path.is_relative_to(tempfile.gettempdir())
-    if is_temporary and path.stat().st_mtime >= began.timestamp() - _CLOCK_SECONDS:
-        path.unlink(missing_ok=True)
+def _data_url(name: str, file: IO[bytes]) -> str:
+    content = file.read()
+    return f"data:{media_type(name, content[:HEAD_BYTES])};base64,{base64.b64encode(content).decode()}"

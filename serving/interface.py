@@ -3,51 +3,47 @@
 Nothing is converted, fetched or run here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import InvalidRequest, Problem
+from shared.file_inputs import file_inputs, is_address, replaced
 from shared.input_schema import compile_schema
 
-FETCHED = ("http:", "https:", "data:")
 _HIDDEN = "**********"
 
 
 class Interface:
     """One model's; UnsupportedSchema when its input cannot be checked."""
 
-    def __init__(self, openapi: Mapping[str, Any]) -> None:
+    def __init__(self, openapi: dict[str, Any]) -> None:
         self.document = openapi
         self._schema = compile_schema(openapi)
         properties = openapi["components"]["schemas"]["Input"]["properties"]
-        self._files = frozenset(name for name, shape in properties.items() if _format(shape) == "uri")
         self._secrets = frozenset(name for name, shape in properties.items() if _format(shape) == "password")
 
     def check(self, given: Any) -> dict[str, Any]:
         """The input without what the model does not know; InvalidRequest names all that is wrong."""
         known = self._schema.check(given)
         # A path of this machine must not reach the model: it would open whatever a client names.
-        wrong = [field for field, address in self._addresses(known) if not address.lower().startswith(FETCHED)]
+        wrong = [name for name, address in self.files(known).items() if not is_address(address)]
         if wrong:
             raise InvalidRequest(
-                [Problem("value_error", f"input.{field}", "must be an http, https or data URL") for field in wrong]
+                [Problem("value_error", f"input.{name}", "must be an http, https or data URL") for name in wrong]
             )
         return known
 
-    def files(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of an input that names files: each value is a URL or a list of URLs."""
-        return {name: given[name] for name in self._files if given.get(name)}
+    def files(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """The URLs of an input that name files, by names like `image` and `images.0`."""
+        return file_inputs(self.document, given)
+
+    def with_files(self, given: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+        """An input with local paths in place of those URLs."""
+        return replaced(self.document, given, lambda name, url: paths[name])
 
     def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """An input as it may be repeated to whoever asks."""
         return {name: _hide(value) if name in self._secrets else value for name, value in given.items()}
-
-    def _addresses(self, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        for name, value in self.files(given).items():
-            if isinstance(value, str):
-                yield name, value
-            else:
-                yield from ((f"{name}.{index}", each) for index, each in enumerate(value))
 
 
 def _format(shape: Mapping[str, Any]) -> Any:

@@ -14,8 +14,12 @@ from typing import Any
 from serving.interface import Interface
 from serving.options import Options
 from shared.errors import ModelNotReady, UnsupportedSchema
+from worker.environment import Environments
 from worker.events import SetupFailed
+from worker.inputs import Download
 from worker.process import ModelProcess
+from worker.provisions import python_for_folder
+from worker.weights import Weights
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
 """Between starts of a model that keeps dying."""
@@ -40,13 +44,18 @@ class Health(StrEnum):
 
 
 class Model:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, download: Download) -> None:
         self._options = options
+        self._download = download
         self._process: ModelProcess | None = None
         self._health = Health.UNKNOWN
         self._has_been_ready = False
         self._setup: dict[str, Any] = {}
         self.interface: Interface | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self._options.folder
 
     @property
     def health(self) -> Health:
@@ -80,12 +89,17 @@ class Model:
         return None if word.is_well or self.health != Health.READY else word.message
 
     async def keep(self) -> None:
-        """Until it is canceled, or the first setup fails: what fails before anything has run would fail again."""
+        """Until it is canceled, or the first setup fails: what fails before anything has run would fail again.
+
+        Raises SetupFailed when the model's environment or weights cannot be had, as then there is nothing to serve.
+        """
+        self._begin()
+        python = await self._provide()
         failures = 0
         while True:
             began = monotonic()
             try:
-                process = await self._start()
+                process = await self._start(python)
             except SetupFailed as failure:
                 self._fail(failure)
                 if not self._has_been_ready:
@@ -102,13 +116,22 @@ class Model:
         if self._process:
             await self._process.stop()
 
-    async def _start(self) -> ModelProcess:
+    def _begin(self) -> None:
         if self._health != Health.DEFUNCT:
             self._health = Health.STARTING
         self._setup = {"started_at": _now(), "completed_at": None, "status": "starting", "logs": ""}
+
+    async def _provide(self) -> Path:
+        """However long it takes: whoever waits sees how it goes, and can end it."""
+        home = self._options.home
+        environments, weights = Environments(home, limit=None), Weights(home, self._download, limit=None)
+        return await python_for_folder(environments, weights, self._options.folder, self._options.python, _echo)
+
+    async def _start(self, python: Path) -> ModelProcess:
+        self._begin()
         process = await ModelProcess.start(
             self._options.folder,
-            python=self._options.python,
+            python=python,
             setup_limit=self._options.setup_limit,
             on_setup_log=_echo,
         )

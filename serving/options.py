@@ -24,10 +24,12 @@ class Options:
     """Everything decided before the server starts."""
 
     folder: Path
+    home: Path
+    """Our data folder, which the service uses too: what was built for a model once is used by both."""
     host: str
     port: int
     python: Path | None
-    """The interpreter the model runs on; None is our own."""
+    """The interpreter the model runs on; None is the one of the environment that its cog.yaml asks for."""
     upload_url: str | None
     """Where output files are put; None leaves them in the answer, as data URLs."""
     ignores_sigterm: bool
@@ -48,6 +50,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     interval = _number(environment, "COG_THROTTLE_RESPONSE_INTERVAL", float, _WEBHOOK_INTERVAL_SECONDS)
     return Options(
         folder=given.folder.resolve(),
+        home=given.home,
         host=given.host,
         port=_number(environment, "PORT", int, _PORT) if given.port is None else given.port,
         python=given.python,
@@ -64,6 +67,7 @@ def read_options(arguments: Sequence[str]) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int)
     parser.add_argument("--python", type=Path)

@@ -4,19 +4,25 @@ The model's process is kept by `model`; what a client hears of a prediction stan
 """
 
 import asyncio
+import shutil
 import sys
+import tempfile
 import traceback
 from collections import deque
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from serving.files import Files, holds_file, new_folder, remove
+from serving.files import Files
 from serving.interface import Interface
 from serving.model import Model
 from serving.prediction import Prediction
 from serving.webhooks import Webhooks
 from serving.wish import Wish
 from shared.errors import FileUnavailable, ModelBusy
-from worker.events import Done, Event, Output
+from worker.events import Done
+from worker.inputs import InputFiles
+from worker.outputs import OutputFiles
 from worker.process import ModelProcess
 
 PATIENCE_SECONDS = 0.1
@@ -76,7 +82,7 @@ class Runs:
         if self.is_full or wish.id in self._running:
             raise ModelBusy
         prediction = Prediction(wish, interface, is_iterator=process.is_iterator, history_events=self._history_events)
-        run = self._running[wish.id] = _Run(prediction, wish, process, interface, self._files)
+        run = self._running[wish.id] = _Run(prediction, wish, process, interface, self._files, self._model.folder)
         self._webhooks.follow(prediction, wish)
         task = asyncio.create_task(self._carry_out(run))
         self._tasks.add(task)
@@ -114,77 +120,56 @@ class _Run:
     """One prediction on its way: files in, the model, files out."""
 
     def __init__(
-        self, prediction: Prediction, wish: Wish, process: ModelProcess, interface: Interface, files: Files
+        self, prediction: Prediction, wish: Wish, process: ModelProcess, interface: Interface, files: Files, own: Path
     ) -> None:
         self.prediction = prediction
         self._process = process
-        self._files = files
-        self._headers = {"x-prediction-id": prediction.id, **wish.trace}
+        self._interface = interface
         self._context = wish.context
+        self._inputs = InputFiles(files.download)
+        headers = {"x-prediction-id": prediction.id, **wish.trace}
+        self._outputs = OutputFiles(partial(files.store, headers), (own,), prediction.take, self._stop)
         self._wanted = interface.files(prediction.input)
-        self._fetching: asyncio.Task[dict[str, Any]] | None = None
-        self._backlog: deque[Event] = deque()
-        self._storing: asyncio.Task[None] | None = None
-        self._failure: FileUnavailable | None = None
+        self._fetching: asyncio.Task[dict[str, str]] | None = None
 
     def cancel(self) -> None:
         """Harmless at any time; what is done stays done."""
         if self._fetching:
             self._fetching.cancel()
+        self._stop()
+
+    def _stop(self) -> None:
         self._process.cancel(self.prediction.id)
 
     async def carry_out(self) -> Done:
-        if not self._wanted:
-            return await self._run_model(self.prediction.input)
-        folder = await asyncio.to_thread(new_folder)
         try:
-            self._fetching = asyncio.create_task(self._files.fetch(self._wanted, folder))
-            await asyncio.wait({self._fetching})
-            if self._fetching.cancelled():
-                return Done("canceled")
-            return await self._run_model({**self.prediction.input, **self._fetching.result()})
-        except FileUnavailable as failure:
-            return Done("failed", error=failure.message)
+            if not self._wanted:
+                return await self._run_model(self.prediction.input, [])
+            folder = await asyncio.to_thread(_new_folder)
+            try:
+                return await self._run_with_files(folder)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         finally:
-            await asyncio.to_thread(remove, folder)
+            await self._outputs.close()
 
-    async def _run_model(self, given: dict[str, Any]) -> Done:
-        done = await self._process.predict(self.prediction.id, given, self._take, context=self._context)
-        if self._storing:
-            await self._storing
+    async def _run_with_files(self, folder: Path) -> Done:
+        self._fetching = asyncio.create_task(self._inputs.fetch(self._wanted, folder))
+        await asyncio.wait({self._fetching})
+        if self._fetching.cancelled():
+            return Done("canceled")
         try:
-            if self._failure:
-                raise self._failure
-            return await self._with_files_stored(done)
+            paths = self._fetching.result()
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
+        return await self._run_model(self._interface.with_files(self.prediction.input, paths), list(paths))
 
-    async def _with_files_stored(self, done: Done) -> Done:
-        if not holds_file(done.output):
-            return done
-        output = await self._files.store(done.output, self.prediction.started_at, self._headers)
-        return Done(done.status, output, done.error, done.predict_time)
+    async def _run_model(self, given: dict[str, Any], files: list[str]) -> Done:
+        done = await self._process.predict(
+            self.prediction.id, given, self._outputs.take, files=files, context=self._context
+        )
+        return await self._outputs.settled(done)
 
-    def _take(self, event: Event) -> None:
-        """What comes behind an output that is being stored waits for it, so that the order is kept."""
-        if self._storing is None and not (isinstance(event, Output) and holds_file(event.value)):
-            self.prediction.take(event)
-            return
-        self._backlog.append(event)
-        if self._storing is None:
-            self._storing = asyncio.create_task(self._store_backlog())
 
-    async def _store_backlog(self) -> None:
-        try:
-            while self._backlog:
-                self.prediction.take(await self._with_url(self._backlog.popleft()))
-        except FileUnavailable as failure:
-            self._failure = failure
-            self._process.cancel(self.prediction.id)
-            return  # `_storing` stays: nothing more is taken
-        self._storing = None
-
-    async def _with_url(self, event: Event) -> Event:
-        if isinstance(event, Output) and holds_file(event.value):
-            return Output(await self._files.store(event.value, self.prediction.started_at, self._headers))
-        return event
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="pinion-"))

@@ -24,9 +24,11 @@ async def serve(options: Options, listener: socket.socket) -> None:
     """Until a signal or `POST /shutdown`, and then until the last prediction has ended."""
     if options.readiness_file:
         options.readiness_file.unlink(missing_ok=True)  # left by the container's run before this one
-    model, outside = Model(options), Outside()
+    outside = Outside()
+    files = Files(outside, options.upload_url)
+    model = Model(options, files.download)
     webhooks = Webhooks(outside, options.webhook_interval, options.webhook_token)
-    runs = Runs(model, Files(outside, options.upload_url), webhooks, options.history_events)
+    runs = Runs(model, files, webhooks, options.history_events)
     keeper = asyncio.create_task(model.keep())
     try:
         listening = await asyncio.to_thread(_load)

@@ -63,6 +63,13 @@ async def find_versions(database: Database, ids: Sequence[str]) -> dict[str, Row
         return {row.id: row for row in (await connection.execute(query)).all()}
 
 
+async def given_weights(database: Database, version_id: str) -> Row[Any]:
+    """The weights of a version, and the account its model belongs to."""
+    query = select(Version.weights, Model.account_id).join(Model, Model.id == Version.model_id)
+    async with database.reading() as connection:
+        return (await connection.execute(query.where(Version.id == version_id))).one()
+
+
 async def run_counts(database: Database, models: Sequence[str]) -> dict[str, int]:
     """How many predictions each `owner/name` has had."""
     query = select(Prediction.model, func.count()).where(Prediction.model.in_(models)).group_by(Prediction.model)

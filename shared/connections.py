@@ -7,23 +7,36 @@ known here.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 class Connections:
-    """Lends connections of an engine, and keeps up to `spares` that nobody uses out of its pool."""
+    """Lends connections of an engine, and keeps a few of either kind that nobody uses out of its pool."""
 
     def __init__(self, engine: AsyncEngine, spares: int) -> None:
-        self._engine = engine
-        self._spares_max = spares
-        self._spares: list[AsyncConnection] = []
+        self._transactional = _Kind(engine)
+        self._autocommit = _Kind(engine.execution_options(isolation_level="AUTOCOMMIT"))
+        self._spares = spares
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[AsyncConnection]:
-        """To be left without an open transaction. One that saw a failure is not kept."""
-        connection = self._spares.pop() if self._spares else await self._engine.connect()
+    async def transactional(self) -> AsyncIterator[AsyncConnection]:
+        """A connection with a transaction, committed on leaving unless there was a failure."""
+        async with self._lent(self._transactional) as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose every statement is a transaction of its own."""
+        async with self._lent(self._autocommit) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lent(self, kind: "_Kind") -> AsyncIterator[AsyncConnection]:
+        """One that saw a failure is not kept."""
+        connection = kind.spares.pop() if kind.spares else await kind.engine.connect()
         try:
             yield connection
         except BaseException as error:
@@ -31,16 +44,23 @@ class Connections:
                 await self.close()  # the server is gone, and the others are as dead
             await _close(connection)
             raise
-        if len(self._spares) < self._spares_max:
-            self._spares.append(connection)
+        if len(kind.spares) < self._spares:
+            kind.spares.append(connection)
         else:
             await _close(connection)
 
     async def close(self) -> None:
         """Give the spares back to the engine."""
-        spares, self._spares = self._spares, []
-        for connection in spares:
-            await _close(connection)
+        for kind in (self._transactional, self._autocommit):
+            spares, kind.spares = kind.spares, []
+            for connection in spares:
+                await _close(connection)
+
+
+@dataclass(slots=True)
+class _Kind:
+    engine: AsyncEngine
+    spares: list[AsyncConnection] = field(default_factory=list)
 
 
 async def _close(connection: AsyncConnection) -> None:

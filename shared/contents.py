@@ -9,9 +9,13 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import time
 
 from shared.errors import Conflict, InvalidPush
+from shared.file_lock import open_lock, shared_lock, try_lock
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # A content that is shared by versions has this time, which whatever writes into it changes.
@@ -19,6 +23,7 @@ _UNTOUCHED_SECONDS = 1_000_000_000
 _COPIED_BELOW_BYTES = 1 << 20
 _NO_LINKS = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
 _READ_ONLY = 0o444
+_LOCK = "lock"
 
 
 class Contents:
@@ -27,14 +32,22 @@ class Contents:
     def __init__(self, home: Path, account_id: str) -> None:
         self._folder = home / "contents" / account_id
 
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """While inside, what is there stays there; blocks for as long as some is being removed."""
+        with shared_lock(self._folder / _LOCK):
+            yield
+
     def has(self, digest: str, size: int) -> bool:
-        """Whether it is there, whole and as it was. One that a model has written into is dropped."""
+        """Whether it is there, whole and as it was, and will be for some time. One that a model has written into is
+        dropped."""
         place = self._place(digest)
         try:
             found = place.stat()
         except FileNotFoundError:
             return False
         if found.st_size == size and found.st_mtime == _UNTOUCHED_SECONDS:
+            _date(place)  # for the system it has changed just now, which `remove_unshared` goes by
             return True
         place.unlink(missing_ok=True)
         return False
@@ -65,12 +78,25 @@ class Contents:
         if found != digest or draft.stat().st_size != size:
             draft.unlink(missing_ok=True)
             raise InvalidPush(f"What arrived is not the content {digest}: its file has changed, or it was damaged.")
+        self._settle(draft, digest)
+        return True
+
+    def adopt(self, file: Path) -> str:
+        """Keep a file that lies complete beside the contents; its SHA-256."""
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if self.has(digest, file.stat().st_size):
+            file.unlink()
+        else:
+            self._settle(file, digest)
+        return digest
+
+    def _settle(self, draft: Path, digest: str) -> None:
         place = self._place(digest)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft.chmod(_READ_ONLY)
-        os.utime(draft, (_UNTOUCHED_SECONDS, _UNTOUCHED_SECONDS))
+        _date(draft)
         draft.replace(place)
-        return True
 
     def put(self, digest: str, target: Path, *, is_executable: bool) -> None:
         """Make a file with a content that is there. A large one shares its bytes and cannot be written to."""
@@ -106,6 +132,29 @@ class Arrival:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def remove_unshared(home: Path, kept_seconds: float) -> int:
+    """Delete what no version shares and nobody has asked for in so long, and what arrived in part; how many. Blocks."""
+    return sum(_remove_unshared(folder, kept_seconds) for folder in (home / "contents").glob("*"))
+
+
+def _remove_unshared(folder: Path, kept_seconds: float) -> int:
+    descriptor = open_lock(folder / _LOCK)
+    try:
+        if not try_lock(descriptor):
+            return 0
+        found = [(path, path.stat()) for path in folder.glob("*/*")]
+        left = [path for path, is_ in found if is_.st_nlink == 1 and is_.st_ctime < time() - kept_seconds]
+        for path in left:
+            path.unlink()
+        return len(left)
+    finally:
+        os.close(descriptor)
+
+
+def _date(content: Path) -> None:
+    os.utime(content, (_UNTOUCHED_SECONDS, _UNTOUCHED_SECONDS))
 
 
 def _link(place: Path, target: Path) -> bool:

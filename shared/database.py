@@ -55,9 +55,10 @@ def _clock_sqlite(element: clock, compiler: SQLCompiler, **options: Any) -> str:
 class Transaction:
     """Statements that hold together, and what Redis is to hear once they do."""
 
-    def __init__(self, connection: AsyncConnection, address: str) -> None:
+    def __init__(self, connection: AsyncConnection, database: "Database") -> None:
         self._connection = connection
-        self.address = address
+        self.joins_writes = database.joins_writes
+        self.address = database.address
         self.outbox: list[Sendable] = []
 
     async def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
@@ -74,10 +75,10 @@ class Database:
         self, settings: Settings, redis: RedisPool, checkout_seconds: float = 5.0, waits_for_disk: bool = True
     ) -> None:
         self._engine = open_engine(settings, checkout_seconds, waits_for_disk)
-        autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        spares = settings.database_pool // 5
-        self._transactional, self._autocommit = Connections(self._engine, spares), Connections(autocommit, spares)
-        self._address = settings.address
+        self.joins_writes = self._engine.dialect.name == "postgresql"
+        """Whether one statement may hold several writes."""
+        self._connections = Connections(self._engine, settings.database_pool // 5)
+        self.address = settings.address
         # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
         self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
         self._checkout_seconds = checkout_seconds
@@ -86,23 +87,23 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commit on leaving, then send what was collected; on an exception neither happens."""
-        async with self._writing(), self._transactional.lent() as connection, connection.begin():
-            transaction = Transaction(connection, self._address)
+        async with self._writing(), self._connections.transactional() as connection:
+            transaction = Transaction(connection, self)
             yield transaction
         await self.send(transaction.outbox)
 
     @asynccontextmanager
     async def single_statement(self) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
-        async with self._writing(), self._autocommit.lent() as connection:
-            transaction = Transaction(connection, self._address)
+        async with self._writing(), self._connections.autocommit() as connection:
+            transaction = Transaction(connection, self)
             yield transaction
         await self.send(transaction.outbox)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for SELECTs, which need no transaction around them."""
-        async with self._autocommit.lent() as connection:
+        async with self._connections.autocommit() as connection:
             yield connection
 
     @asynccontextmanager
@@ -134,8 +135,7 @@ class Database:
             _log.warning("redis unreachable, left to the reconciler", error=str(error))
 
     async def close(self) -> None:
-        await self._transactional.close()
-        await self._autocommit.close()
+        await self._connections.close()
         await self._engine.dispose()
 
 

@@ -7,6 +7,8 @@ import mimetypes
 import re
 from urllib.parse import unquote, urlsplit
 
+FILE_KEY = "$file"
+"""In an output, marks an object that stands for a file. No model can put such an object there itself."""
 NAME_BYTES_MAX = 200
 """With room for what others put before or behind a name; file systems end at 255."""
 HEAD_BYTES = 16

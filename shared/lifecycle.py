@@ -6,10 +6,12 @@ from it in the same transaction. Nothing here commits, sends or runs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, insert, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, delete, insert, select, tuple_, update
 
 from shared import rendering
 from shared.contract import TERMINAL, Status, WebhookEvent
@@ -39,10 +41,24 @@ _CLAIM = (
     .returning(_ROW)
 )
 _RECORD = update(_ROW).where(_IS_RUNNING).returning(_ROW)
-_FINISH = update(_ROW).where(_IS_RUNNING).values(completed_at=clock()).returning(_ROW)
-_MESSAGE = insert(Table.metadata.tables[WebhookMessage.__tablename__]).values(
-    next_attempt_at=clock(), created_at=clock()
-)
+_ENDED = ("status", "error", "completed_at", "output", "logs", "metrics")
+_FINISH = update(_ROW).where(_IS_RUNNING).values({name: bindparam(f"ended_{name}") for name in _ENDED}).returning(_T.id)
+_MESSAGES = Table.metadata.tables[WebhookMessage.__tablename__]
+_TELL = insert(_MESSAGES).values(next_attempt_at=clock(), created_at=clock())
+_TOLD = ("id", "prediction_id", "account_id", "event", "sequence", "url", "body", "state", "attempts")
+
+
+def _finish_and_tell() -> Select[Any]:
+    """Both in one statement, which Postgres can and SQLite cannot."""
+    finished = _FINISH.cte("finished")
+    # A parameter by the name of a column would become a change of the prediction.
+    told = {name: bindparam(f"told_{name}", type_=_MESSAGES.c[name].type) for name in _TOLD}
+    values: dict[str, Any] = {**told, "next_attempt_at": clock(), "created_at": clock()}
+    message = insert(_MESSAGES).from_select(list(values), select(*values.values()).select_from(finished))
+    return select(finished.c.id).add_cte(message.cte("message"))
+
+
+_FINISH_AND_TELL = _finish_and_tell()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +93,28 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one attempt ended."""
+    """How one attempt ended; `row` is what it had claimed."""
 
+    row: Row[Any]
     status: Status
     error: str | None
     progress: Progress
-    has_webhook: bool
-    """Whether ending it takes more than one statement."""
+    completed_at: datetime
+
+    @property
+    def row_after(self) -> Any:
+        """The prediction as it is when this has been written."""
+        return SimpleNamespace(**{**self.row._mapping, **self._changes})
+
+    @property
+    def _changes(self) -> dict[str, Any]:
+        written = {name: getattr(self.progress, name) for name in ("output", "logs", "metrics")}
+        return {"status": self.status, "error": self.error, "completed_at": self.completed_at, **written}
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        changes = {f"ended_{name}": value for name, value in self._changes.items()}
+        return {"of_id": self.row.id, "of_attempt": self.row.attempt, **changes}
 
 
 async def create(transaction: Transaction, request: Request) -> Row[Any]:
@@ -120,22 +151,39 @@ async def claim(transaction: Transaction, wanted: Sequence[tuple[str, int]], wor
 
 async def tell_start(transaction: Transaction, row: Row[Any]) -> None:
     """Owe the `start` message of a claimed prediction to a receiver that asked for it."""
-    await _tell(transaction, row, WebhookEvent.START)
+    await _tell(transaction, row, WebhookEvent.START, _place(row))
 
 
 async def record(transaction: Transaction, progress: Progress, event: WebhookEvent, sequence: int) -> bool:
     """Save what a running attempt has brought forth; False if it is no longer the one that may write."""
     row = (await transaction.execute(_RECORD, progress._parameters)).one_or_none()
     if row:
-        await _tell(transaction, row, event, sequence)
+        await _tell(transaction, row, event, _place(row) + sequence)
     return row is not None
 
 
 async def finish(transaction: Transaction, ending: Ending) -> bool:
     """`processing → succeeded · failed · canceled`; False if this attempt may no longer write."""
-    parameters = {**ending.progress._parameters, "status": ending.status, "error": ending.error}
-    row = (await transaction.execute(_FINISH, parameters)).one_or_none()
-    return await _complete(transaction, row) is not None
+    ended = ending.row_after
+    message = _message(ended, WebhookEvent.COMPLETED, _LAST, transaction.address)
+    if message and transaction.joins_writes:
+        told = {f"told_{name}": value for name, value in message.items()}
+        is_mine = (await transaction.execute(_FINISH_AND_TELL, {**ending._parameters, **told})).one_or_none()
+        if is_mine:
+            _end_stream(transaction, ended)
+            await _hand_over(transaction, ended, WebhookEvent.COMPLETED, _LAST)
+    else:
+        is_mine = (await transaction.execute(_FINISH, ending._parameters)).one_or_none()
+        if is_mine:
+            await _complete(transaction, ended)
+    return is_mine is not None
+
+
+def takes_one_statement(ending: Ending, joins_writes: bool) -> bool:
+    """Whether `finish` needs no transaction around it."""
+    if not is_wanted(ending.row, WebhookEvent.COMPLETED):
+        return True
+    return joins_writes and not _wants_snapshots(ending.row)
 
 
 async def refuse(transaction: Transaction, prediction_id: str, delivery: int, error: str) -> Row[Any] | None:
@@ -214,10 +262,18 @@ async def _change(transaction: Transaction, condition: ColumnElement[bool], **va
 async def _complete(transaction: Transaction, row: Row[Any] | None) -> Row[Any] | None:
     if row is None:
         return None
-    items = len(row.output) if row.stream_token and row.output else 0
-    transaction.outbox.append(Chunk(row.id, max(row.attempt, 1), items, [], finished=True))
-    await _tell(transaction, row, WebhookEvent.COMPLETED)
+    _end_stream(transaction, row)
+    await _tell(transaction, row, WebhookEvent.COMPLETED, _LAST)
     return row
+
+
+def _end_stream(transaction: Transaction, ended: Row[Any]) -> None:
+    items = len(ended.output) if ended.stream_token and ended.output else 0
+    transaction.outbox.append(Chunk(ended.id, max(ended.attempt, 1), items, [], finished=True))
+
+
+def _place(row: Row[Any]) -> int:
+    return int(row.attempt) * _PER_ATTEMPT
 
 
 def is_wanted(row: Row[Any], event: WebhookEvent) -> bool:
@@ -225,28 +281,37 @@ def is_wanted(row: Row[Any], event: WebhookEvent) -> bool:
     return bool(row.webhook) and event in row.webhook_events
 
 
-async def _tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, sequence: int = 0) -> None:
+def _wants_snapshots(row: Row[Any]) -> bool:
+    return bool(_SNAPSHOTS.intersection(row.webhook_events))
+
+
+async def _tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, order: int) -> None:
+    if message := _message(row, event, order, transaction.address):
+        await transaction.execute(_TELL, message)
+        await _hand_over(transaction, row, event, order)
+
+
+def _message(row: Row[Any], event: WebhookEvent, order: int, address: str) -> dict[str, Any] | None:
+    """What a receiver is owed of this event, if it asked for it."""
     if not is_wanted(row, event):
-        return
-    order = _LAST if event is WebhookEvent.COMPLETED else row.attempt * _PER_ATTEMPT + sequence
-    if event is not WebhookEvent.START and _SNAPSHOTS.intersection(row.webhook_events):
-        await _drop_superseded(transaction, row.id)
-    message = {
+        return None
+    return {
         "id": message_id(row.id, event, order),
         "prediction_id": row.id,
         "account_id": row.account_id,
         "event": event,
         "sequence": order,
         "url": row.webhook,
-        "body": msgspec.json.encode(rendering.prediction(row, transaction.address)),
+        "body": msgspec.json.encode(rendering.prediction(row, address)),
         "state": "pending",
         "attempts": 0,
     }
-    await transaction.execute(_MESSAGE, message)
+
+
+async def _hand_over(transaction: Transaction, row: Row[Any], event: WebhookEvent, order: int) -> None:
+    """Snapshots nobody has sent yet give way to a newer message, so a slow receiver never works off a backlog."""
+    if event is not WebhookEvent.START and _wants_snapshots(row):
+        older = and_(WebhookMessage.prediction_id == row.id, WebhookMessage.sequence < order)
+        is_unsent = and_(WebhookMessage.state == "pending", WebhookMessage.event.in_(_SNAPSHOTS))
+        await transaction.execute(delete(WebhookMessage).where(older, is_unsent))
     transaction.outbox.append(DeliverJob(row.id, str(order)))
-
-
-async def _drop_superseded(transaction: Transaction, prediction_id: str) -> None:
-    """Snapshots nobody has sent yet give way to a newer one, so a slow receiver never works off a backlog."""
-    is_unsent = and_(WebhookMessage.state == "pending", WebhookMessage.event.in_(_SNAPSHOTS))
-    await transaction.execute(delete(WebhookMessage).where(WebhookMessage.prediction_id == prediction_id, is_unsent))

@@ -10,13 +10,10 @@ from urllib.parse import quote, urlencode
 from sqlalchemy import Row
 
 from shared.contract import TERMINAL, VersionStatus
+from shared.file_names import FILE_KEY
 
 COG_VERSION = "0.16.12"
 """Told to clients, which read array outputs differently below 0.3.9."""
-
-
-FILE_KEY = "$file"
-"""In a stored output, marks an object that stands for a file. No model can put such an object there itself."""
 
 
 def moment(value: datetime) -> str:

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     setup_seconds: float = Field(default=1800.0, gt=0)
     """How long a model may take from its start until its setup is over, downloads included."""
     build_seconds: float = Field(default=3600.0, gt=0)
-    """How long the building of a model's environment may take, downloads included."""
+    """How long building a model's environment may take, and fetching its weights, downloads included."""
     model_memory_bytes: int = Field(default=0, ge=0)
     """Main memory that the models of a host may take together before idle ones are ended; 0: three quarters of all."""
     drain_seconds: float = Field(default=6.0, ge=0)

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from time import time
 
 from shared.contents import Contents
 from shared.contract import PushedFile
@@ -19,6 +20,7 @@ MAX_ENTRIES = 100_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PART_BYTES_MAX = 255
 _PATH_BYTES_MAX = 1024
+_DRAFTS = (".push-", ".link-")
 
 
 def version_folder(home: Path, version_id: str) -> Path:
@@ -71,11 +73,19 @@ def link_version(home: Path, model: str, files: Sequence[PushedFile], source: Pa
     folder = version_folder(home, version_id)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.is_symlink() or not folder.exists():  # what was pushed before is as good, and does not change
-        draft = Path(tempfile.mkdtemp(prefix=".link-", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFTS[1], dir=folder.parent))
         (draft / "link").symlink_to(source)
         (draft / "link").replace(folder)
         draft.rmdir()
     return version_id
+
+
+def remove_drafts(home: Path, kept_seconds: float) -> None:
+    """Delete what was begun so long ago by processes that died. Blocks."""
+    for prefix in _DRAFTS:
+        for draft in (home / "versions").glob(f"{prefix}*"):
+            if draft.stat().st_mtime < time() - kept_seconds:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def content_hash(model: str, files: Sequence[PushedFile]) -> str:
@@ -93,7 +103,7 @@ def content_hash(model: str, files: Sequence[PushedFile]) -> str:
 def _publish(folder: Path, fill: Callable[[Path], None]) -> None:
     """A folder is there with everything in it, or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    staging = Path(tempfile.mkdtemp(prefix=".push-", dir=folder.parent))
+    staging = Path(tempfile.mkdtemp(prefix=_DRAFTS[0], dir=folder.parent))
     try:
         fill(staging)
         if folder.is_symlink():  # served from elsewhere until now

@@ -113,6 +113,8 @@ class Version(Table):
     is_iterator: Mapped[bool]
     logs: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+    weights: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    """What setup() is handed: an address, or a file of ours as it stands in an output."""
     delivery: Mapped[int]
     queued_at: Mapped[datetime]
     created_at: Mapped[datetime]

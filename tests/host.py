@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import httpx
 from sqlalchemy import Row
 
 from shared.database import Database
@@ -18,7 +19,6 @@ from shared.settings import Settings
 from shared.storage import version_folder
 from tests.database_fixtures import PROJECT, Rows
 from worker.app import BellWorker
-from worker.environment import Environments
 from worker.files import Files
 from worker.ledger import Ledger
 from worker.memory import HostMemory, Memory, usual_budget
@@ -26,21 +26,21 @@ from worker.outbound import Outbound
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.residency import Residency
+from worker.roles import provisions
 
 
 class Host:
     """Opened by `hosting`."""
 
     def __init__(
-        self, settings: Settings, database: Database, feed: Feed, files: Files, memories: Sequence[Memory]
+        self, settings: Settings, database: Database, feed: Feed, client: httpx.AsyncClient, memories: Sequence[Memory]
     ) -> None:
         self.settings = settings
         self.database = database
-        self.files = files
-        environments = Environments(settings.home, timedelta(hours=1))
-        setup_limit = timedelta(seconds=settings.setup_seconds)
-        self.residency = Residency(settings.home, setup_limit, environments, memories)
-        residency = self.residency
+        self.files = Files(settings, database, client)
+        needed = provisions(settings, database, client)
+        residency = Residency(settings.home, timedelta(seconds=settings.setup_seconds), needed, memories)
+        self.residency = residency
         self.presence = Presence(settings, database, feed, residency.cancel, residency.interrupt, residency.report)
         self.presence.id = "worker"
         self.ledger = Ledger(database, self.presence)
@@ -64,13 +64,12 @@ class Host:
 async def hosting(settings: Settings, database: Database, feed: Feed, *memories: Memory) -> AsyncIterator[Host]:
     """A host on these servers, with all of its main memory or those memories, its model processes ended afterwards."""
     async with Outbound(settings.file_allow_cidrs) as client:
-        usual = [HostMemory(usual_budget())]
-        host = Host(settings, database, feed, Files(settings, database, client), memories or usual)
+        host = Host(settings, database, feed, client, memories or [HostMemory(usual_budget())])
         yield host
         await host.residency.stop()
 
 
-async def installed(settings: Settings, rows: Rows, predictor: str, **changes: bool) -> str:
+async def installed(settings: Settings, rows: Rows, predictor: str, **changes: Any) -> str:
     """A version that is one of the predictors for tests."""
     version_id = await rows.add_version(**changes)
     shutil.copytree(PROJECT / "tests" / "predictors" / predictor, version_folder(settings.home, version_id))

@@ -19,6 +19,12 @@ def other_pythons() -> list[object]:
     return pythons or [pytest.param(None, marks=missing, id="none")]
 
 
+def minor_of(python: Path) -> str:
+    """Its version as cog.yaml would ask for it."""
+    question = "import sys; print(*sys.version_info[:2], sep='.')"
+    return subprocess.run([python, "-c", question], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _find(minor: int) -> Path | None:
     """On the path, else where pyenv keeps its own; a shim that leads nowhere does not count."""
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
@@ -27,6 +33,7 @@ def _find(minor: int) -> Path | None:
 
 
 def _answers(python: str | Path, minor: int) -> bool:
-    question = "import sys; print(sys.version_info.minor)"
-    answer = subprocess.run([python, "-c", question], capture_output=True, text=True)
-    return answer.returncode == 0 and answer.stdout.strip() == str(minor)
+    try:
+        return minor_of(Path(python)) == f"3.{minor}"
+    except subprocess.CalledProcessError:
+        return False

@@ -57,8 +57,8 @@ class Served:
 
 
 @contextmanager
-def serving(predictor: str, *options: str, wait: bool = True, **environment: str) -> Iterator[Served]:
-    """One of the test predictors, ready for predictions unless the test does not want to `wait`."""
+def serving(predictor: str | Path, *options: str, wait: bool = True, **environment: str) -> Iterator[Served]:
+    """One of the test predictors or another folder, ready for predictions unless the test does not want to `wait`."""
     inherited = {name: value for name, value in os.environ.items() if name not in _NEUTRAL}
     with tempfile.TemporaryDirectory(prefix="served-") as folder:
         log = Path(folder) / "log"

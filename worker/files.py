@@ -1,6 +1,6 @@
 """Files of the predictions of this worker: inputs in a folder that lives as long as the prediction, outputs stored.
 
-How each is fetched or stored stands in `inputs` and `outputs`.
+How each is fetched or stored stands in `inputs`, `outputs` and `own_files`.
 """
 
 import asyncio
@@ -8,18 +8,23 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from sqlalchemy import Row
 
 from shared.database import Database
+from shared.file_inputs import file_inputs, replaced
 from shared.settings import Settings
 from shared.storage import version_folder
 from worker.events import Done, Event
-from worker.inputs import InputFiles, file_inputs, replaced
-from worker.outputs import Boundaries, OutputFiles
+from worker.inputs import InputFiles
+from worker.outbound import fetch
+from worker.outputs import OutputFiles
+from worker.own_files import Boundaries, OwnFiles
 
 
 def folder_of(home: Path, prediction_id: str, attempt: int) -> Path:
@@ -46,15 +51,15 @@ class PredictionFiles:
     outputs: OutputFiles
     has_folder: bool = False
 
-    async def fetched(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The input with local paths for its files; FileUnavailable."""
+    async def fetched(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The input with local paths for its files, and the names of those; FileUnavailable."""
         given: dict[str, Any] = self.row.input
         wanted = file_inputs(schema, given)
         if not wanted:
-            return given
+            return given, []
         self.has_folder = True
-        paths = await self.inputs.fetch(self.row.account_id, wanted, self.folder)
-        return replaced(schema, given, lambda name, url: paths[name])
+        paths = await self.inputs.fetch(wanted, self.folder)
+        return replaced(schema, given, lambda name, url: paths[name]), list(paths)
 
     def take(self, event: Event) -> None:
         """To be given to the model process."""
@@ -89,10 +94,15 @@ class Files:
         """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
         home = self.settings.home
         folder = folder_of(home, row.id, row.attempt)
-        boundaries = Boundaries(home, (version_folder(home, row.version_id), folder))
-        outputs = OutputFiles(self.settings, self.database, row, boundaries, take, stop)
-        files = PredictionFiles(row, folder, InputFiles(self.settings, self.database, self.client), outputs)
+        own, kept = (version_folder(home, row.version_id), folder), OwnFiles(self.settings, self.database)
+        outputs = OutputFiles(partial(kept.keep, row, Boundaries(home, own)), own, take, stop)
+        inputs = InputFiles(self._download, partial(kept.find, row.account_id))
+        files = PredictionFiles(row, folder, inputs, outputs)
         try:
             yield files
         finally:
             await files.clean()
+
+    async def _download(self, url: str, sink: IO[bytes]) -> None:
+        total = timedelta(seconds=self.settings.fetch_seconds)
+        await fetch(self.client, url, sink, total=total, cap_bytes=self.settings.max_input_bytes)

@@ -1,70 +1,44 @@
-"""A prediction's input files: which they are, and how each gets to this host.
+"""A prediction's input files: how each gets to this host.
 
-The version's schema says which inputs are files; a text that only looks like an address is left alone.
+Which inputs are files is known by `shared.file_inputs`.
 """
 
 import asyncio
 import binascii
 import shutil
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import unquote_to_bytes
 
-import httpx
-
-from shared import files
-from shared.database import Database
 from shared.errors import FileUnavailable, OutboundError
-from shared.file_names import file_name, name_of_url
-from shared.settings import Settings
-from worker.outbound import fetch
+from shared.file_names import name_of_url
 
 _AT_ONCE = 8
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _WEB = ("http://", "https://")
 _DATA = "data:"
 
-Replace = Callable[[str, str], str]
-"""From an input's name, like `images.0`, and its value to what stands in its place."""
+Download = Callable[[str, IO[bytes]], Awaitable[None]]
+"""Writes what is behind a web address; raises OutboundError."""
+Find = Callable[[str], Awaitable[tuple[Path, str] | None]]
+"""Content and name of the file of ours that an address means, if it means one; raises FileUnavailable."""
 
 
-def replaced(schema: dict[str, Any], input: dict[str, Any], replace: Replace) -> dict[str, Any]:
-    """The input with everything replaced that the model's OpenAPI document declares to be a file."""
-    properties = schema["components"]["schemas"]["Input"].get("properties", {})
-    return {name: _replaced(properties.get(name, {}), value, name, replace) for name, value in input.items()}
-
-
-def file_inputs(schema: dict[str, Any], input: dict[str, Any]) -> dict[str, str]:
-    """Name and URL of every file in an input."""
-    found: dict[str, str] = {}
-    replaced(schema, input, lambda name, url: found.setdefault(name, url))
-    return found
-
-
-def _replaced(schema: dict[str, Any], value: Any, name: str, replace: Replace) -> Any:
-    """Of several types the first that fits counts, as it does in the model process."""
-    for branch in schema.get("anyOf", [schema]):
-        if isinstance(value, str) and branch.get("type") == "string":
-            return replace(name, value) if branch.get("format") == "uri" else value
-        if isinstance(value, list) and branch.get("type") == "array":
-            items = branch.get("items", {})
-            return [_replaced(items, each, f"{name}.{index}", replace) for index, each in enumerate(value)]
-    return value
+async def find_nothing(url: str) -> None:
+    """For where no files are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFiles:
-    """Fetches for all predictions of this worker."""
+    """Fetches those of a prediction."""
 
-    settings: Settings
-    database: Database
-    client: httpx.AsyncClient
+    download: Download
+    find: Find = find_nothing
 
-    async def fetch(self, account_id: str, wanted: dict[str, str], folder: Path) -> dict[str, str]:
+    async def fetch(self, wanted: dict[str, str], folder: Path) -> dict[str, str]:
         """Local paths in `folder` by the names of inputs, from their URLs; FileUnavailable says what is amiss."""
         seats = asyncio.Semaphore(_AT_ONCE)
         # Each in a folder of its own: two may have the same name. All before the first, and not given up half-way: a
@@ -80,7 +54,7 @@ class InputFiles:
 
         async def fetch_one(name: str, url: str) -> tuple[str, str]:
             async with seats:
-                return name, await self._named_fetch(account_id, name, url, folder / name)
+                return name, await self._named_fetch(name, url, folder / name)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -89,43 +63,30 @@ class InputFiles:
             raise failures.exceptions[0] from None
         return dict(task.result() for task in fetching)
 
-    async def _named_fetch(self, account_id: str, name: str, url: str, folder: Path) -> str:
+    async def _named_fetch(self, name: str, url: str, folder: Path) -> str:
         try:
-            return str(await self._fetch(account_id, url, folder))
+            return str(await fetch_file(url, folder, self.download, self.find))
         except (OutboundError, FileUnavailable) as error:
             raise FileUnavailable(f"could not download input.{name}: {error.message}") from error
         except OSError as error:
             raise FileUnavailable(f"could not download input.{name}: {error.strerror}") from error
 
-    async def _fetch(self, account_id: str, url: str, folder: Path) -> Path:
-        if url[: len(_DATA)].lower() == _DATA:
-            path = folder / name_of_url(url)
-            await asyncio.to_thread(lambda: path.write_bytes(_decoded(url)))
-            return path
-        if not url.lower().startswith(_WEB):
-            raise FileUnavailable("it has to be an http, https or data URL")
-        if ours := await self._own_file(account_id, url):
-            content, name = ours
-            return await asyncio.to_thread(shutil.copyfile, content, folder / name)
+
+async def fetch_file(url: str, folder: Path, download: Download, find: Find) -> Path:
+    """One file under the name it has, in a folder that has none yet; OutboundError, FileUnavailable or OSError."""
+    if url[: len(_DATA)].lower() == _DATA:
         path = folder / name_of_url(url)
-        with await asyncio.to_thread(path.open, "xb") as sink:
-            await self._download(url, sink)
+        await asyncio.to_thread(lambda: path.write_bytes(_decoded(url)))
         return path
-
-    async def _own_file(self, account_id: str, url: str) -> tuple[Path, str] | None:
-        """Content and name of a file of ours: an own upload, or an output, whose address is the permission."""
-        file_id = files.id_in_url(url)
-        row = await files.find(self.database, file_id) if file_id else None
-        if row and (row.prediction_id or row.account_id == account_id):
-            if content := await asyncio.to_thread(files.content_of, self.settings.home, row):
-                return content, file_name(row.name)
-        elif not (file_id and url.startswith(f"{self.settings.address}/")):
-            return None  # somebody else's address that only looks like one of ours
-        raise FileUnavailable("there is no such file here, or it has expired")
-
-    async def _download(self, url: str, sink: IO[bytes]) -> None:
-        total = timedelta(seconds=self.settings.fetch_seconds)
-        await fetch(self.client, url, sink, total=total, cap_bytes=self.settings.max_input_bytes)
+    if not url.lower().startswith(_WEB):
+        raise FileUnavailable("it has to be an http, https or data URL")
+    if ours := await find(url):
+        content, name = ours
+        return await asyncio.to_thread(shutil.copyfile, content, folder / name)
+    path = folder / name_of_url(url)
+    with await asyncio.to_thread(path.open, "xb") as sink:
+        await download(url, sink)
+    return path
 
 
 def _decoded(url: str) -> bytes:

@@ -57,8 +57,9 @@ class Ledger:
         ]
 
     async def _finish(self, endings: list[Ending]) -> list[bool]:
-        if len(endings) == 1 and not endings[0].has_webhook:
+        [first, *others] = endings
+        if not others and lifecycle.takes_one_statement(first, self._database.joins_writes):
             async with self._database.single_statement() as transaction:
-                return [await lifecycle.finish(transaction, endings[0])]
+                return [await lifecycle.finish(transaction, first)]
         async with self._database.transaction() as transaction:
             return [await lifecycle.finish(transaction, ending) for ending in endings]

@@ -6,7 +6,7 @@ Nothing is started or built here; what a key means to a build stands in `environ
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import yaml
@@ -17,6 +17,8 @@ from worker.surroundings import model_environment
 
 _OLDEST_MINOR = 8
 """What the runtime beside a model runs on; see runtime/ruff.toml."""
+_SOURCE_FOLDER = "/src"
+"""Where an image of Cog has the model's folder."""
 _LARGEST_BYTES = 1 << 20
 _COMPLAINTS_SHOWN = 5
 _REFERENCE = re.compile(r"[^:]+\.py(:[A-Za-z_]\w*)?")
@@ -66,6 +68,14 @@ def _check_reference(value: str) -> str:
     if not _REFERENCE.fullmatch(value):
         raise ValueError('must name a file and what is in it, like "train.py:train"')
     return value
+
+
+def _check_target(value: str) -> str:
+    path = PurePosixPath(value)
+    path = path.relative_to(_SOURCE_FOLDER) if path.is_relative_to(_SOURCE_FOLDER) else path
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"must be a place in the model's folder, like {_SOURCE_FOLDER}/weights")
+    return str(path)
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
@@ -135,11 +145,11 @@ class WeightsSource(_Section):
     exclude: list[str] = []
 
 
-class Weights(_Section):
-    """Weights that Cog manages apart from the code."""
+class WeightsTarget(_Section):
+    """Weights that Cog manages apart from the code, and their place in the model's folder."""
 
     name: str
-    target: str
+    target: Annotated[str, AfterValidator(_check_target)]
     source: WeightsSource | None = None
 
 
@@ -154,7 +164,7 @@ class CogYaml(_Section):
     model: str | None = None
     concurrency: Concurrency | None = None
     environment: Annotated[list[str], BeforeValidator(_check_assignment)] = []
-    weights: list[Weights] = []
+    weights: list[WeightsTarget] = []
     tests: Any = None
 
 
@@ -181,6 +191,11 @@ class Manifest:
         """Predictions at once, where cog.yaml says it."""
         said = self.content.concurrency
         return said.max if said else None
+
+    @property
+    def weights(self) -> list[WeightsTarget]:
+        """Those that are to be fetched."""
+        return self.content.weights
 
     @property
     def train(self) -> str | None:
@@ -258,6 +273,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "build": Build,
     "run": RunStep,
     "concurrency": Concurrency,
-    "weights": Weights,
+    "weights": WeightsTarget,
     "source": WeightsSource,
 }

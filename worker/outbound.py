@@ -1,11 +1,13 @@
 """The only HTTP client to foreign addresses: every address is checked after DNS, and the checked one is connected to.
 
-Nothing is retried or interpreted here; worker/deliver.py and worker/inputs.py decide what an answer means.
+Nothing is retried or interpreted here; worker/deliver.py, worker/inputs.py and worker/weights.py decide what an answer
+means.
 """
 
 import asyncio
 import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,9 +35,11 @@ from shared.errors import (
 READ_CAP_BYTES = 16 * 1024
 KEPT_BYTES = 4 * 1024
 USER_AGENT = "Pinion/0.1"
-REDIRECTS_MAX = 3
+REDIRECTS_MAX = 5
 
 _TIMEOUT = httpx.Timeout(None, connect=5.0, write=10.0)
+_FETCH_TIMEOUT = httpx.Timeout(None, connect=5.0, write=10.0, read=60.0)
+"""How long a server may say nothing while a file is fetched, which as a whole may take much longer."""
 # Compressed answers would make a small read cap a large one.
 _HEADERS = {"accept-encoding": "identity", "user-agent": USER_AGENT}
 _CONNECTIONS_MAX = 100
@@ -107,13 +111,20 @@ def _request(url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Request
     return request
 
 
-async def fetch(client: httpx.AsyncClient, url: str, sink: IO[bytes], *, total: timedelta, cap_bytes: int) -> None:
+async def fetch(
+    client: httpx.AsyncClient,
+    url: str,
+    sink: IO[bytes],
+    *,
+    total: timedelta | None = None,
+    cap_bytes: int = sys.maxsize,
+) -> None:
     """Write what a GET answers to `sink`, all within `total` by the wall clock; OutboundError otherwise.
 
     A few redirects are followed, each to a connection of its own that is checked like the first.
     """
     with failures_named():
-        async with asyncio.timeout(total.total_seconds()):
+        async with asyncio.timeout(total.total_seconds() if total else None):
             onward: httpx.URL | None = httpx.URL(url)
             for _ in range(REDIRECTS_MAX + 1):
                 if onward is None:
@@ -127,7 +138,7 @@ async def _fetch_or_redirect(
     client: httpx.AsyncClient, url: httpx.URL, sink: IO[bytes], cap_bytes: int
 ) -> httpx.URL | None:
     """None when the content has been written, else the address to go on with."""
-    async with client.stream("GET", url) as response:
+    async with client.stream("GET", url, timeout=_FETCH_TIMEOUT) as response:
         if response.has_redirect_location:
             return url.join(response.headers["location"])
         if not response.is_success:

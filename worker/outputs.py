@@ -1,6 +1,7 @@
 """Output files of one prediction: stored before anybody hears of them, in the order in which they came.
 
-What becomes of a prediction is not decided here; that one of its files cannot be stored is told as its ending.
+Where they are stored, and what stands for them then, is the business of `store`. What becomes of a prediction is not
+decided here either; that one of its files cannot be stored is told as its ending.
 """
 
 import asyncio
@@ -10,61 +11,33 @@ import stat
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import structlog
-from sqlalchemy import Row
-
-from shared import files
-from shared.database import Database
 from shared.errors import FileUnavailable
-from shared.file_names import HEAD_BYTES, UNKNOWN_TYPE, extension_of, file_name, media_type
-from shared.file_store import Incoming
-from shared.files import Description
-from shared.rendering import FILE_KEY
-from shared.settings import Settings
+from shared.file_names import FILE_KEY
 from shared.tasks import end
 from worker.events import Done, Event, Output
-from worker.persistence import persistently
 
-_PIECE_BYTES = 1024 * 1024
 NO_SPACE = "no space to store output"
-_log = structlog.get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class Boundaries:
-    """Where a model's files may lie: anywhere, but in our own folder only where `own` says."""
-
-    home: Path
-    own: tuple[Path, ...]
-
-    def check(self, place: Path) -> None:
-        """FileUnavailable for a file of the service or of another model."""
-        if _is_below(place, self.home) and not any(_is_below(place, folder) for folder in self.own):
-            raise FileUnavailable(f"The model may not hand out the file {place.name}: it is not one of its own.")
+Store = Callable[[Path], Awaitable[Any]]
+"""Keeps a file of the model; what stands in its place in the output. Raises FileUnavailable or OSError."""
 
 
 class OutputFiles:
-    """Stands between a model process and `take`: passes every event on, with files stored and named by their ids.
+    """Stands between a model process and `take`: passes every event on, with what `store` says in place of its files.
 
-    `stop` is called when one cannot be stored; the prediction then has failed.
+    `stop` is called when one cannot be stored; the prediction then has failed. Files that the prediction has made in a
+    temporary folder are removed in the end, except in the folders `own`.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        row: Row[Any],
-        boundaries: Boundaries,
-        take: Callable[[Event], None],
-        stop: Callable[[], None],
+        self, store: Store, own: Sequence[Path], take: Callable[[Event], None], stop: Callable[[], None]
     ) -> None:
-        self._settings, self._database = settings, database
-        self._row, self._boundaries = row, boundaries
+        self._store, self._own = store, own
         self._pass_on, self._stop = take, stop
         self._waiting: deque[Event] = deque()
         self._storing: asyncio.Task[None] | None = None
@@ -110,7 +83,9 @@ class OutputFiles:
                 if path.stat().st_mtime > self._began:
                     path.unlink()
             except OSError as error:
-                _log.info("output file not removed", prediction_id=self._row.id, error=error.strerror)
+                import structlog  # not before it is needed: `pinion serve` has to start quickly
+
+                structlog.get_logger().info("output file not removed", file=path.name, error=error.strerror)
         self._originals.clear()
 
     async def _store_waiting(self) -> None:
@@ -129,45 +104,41 @@ class OutputFiles:
 
     async def _stored(self, value: Any) -> Any:
         if _is_file(value):
-            return {FILE_KEY: await self._store(Path(value[FILE_KEY]))}
+            return await self._store_one(Path(value[FILE_KEY]))
         if isinstance(value, dict):
             return {key: await self._stored(each) for key, each in value.items()}
         if isinstance(value, list):
             return [await self._stored(each) for each in value]
         return value
 
-    async def _store(self, path: Path) -> str:
-        """What a link to the stored file says: its id and name."""
+    async def _store_one(self, path: Path) -> Any:
         try:
-            with await asyncio.to_thread(Incoming, self._settings.home) as incoming:
-                name, kind = await asyncio.to_thread(self._copy, path, incoming)
-                description = Description(self._row.account_id, name, kind, self._settings.output_seconds, self._row.id)
-                row = await persistently(lambda: files.register(self._database, incoming, description))
-                await asyncio.to_thread(incoming.publish, row.id)
+            stored = await self._store(path)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise FileUnavailable(NO_SPACE) from error
             raise FileUnavailable(f"The output file {path.name} cannot be stored: {error.strerror}.") from error
-        return f"{row.id}/{name}"
+        await asyncio.to_thread(self._note_original, path)
+        return stored
 
-    def _copy(self, path: Path, incoming: Incoming) -> tuple[str, str]:
-        """Name and type of what was copied."""
+    def _note_original(self, path: Path) -> None:
         place = Path(os.path.realpath(path))
-        self._boundaries.check(place)
-        head = b""
-        # A pipe in the place of the file must not hold us up.
-        with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as source:
-            if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-                raise FileUnavailable(f"The output file {path.name} is not a regular file.")
-            while piece := source.read(_PIECE_BYTES):
-                head = head or piece[:HEAD_BYTES]
-                incoming.write(piece)
-        incoming.complete()
-        if _is_temporary(place) and not any(_is_below(place, folder) for folder in self._boundaries.own):
+        if _is_temporary(place) and not any(is_below(place, folder) for folder in self._own):
             self._originals.add(place)
-        kind = media_type(path.name, head)
-        name = file_name(path.name)
-        return (name if path.suffix or kind == UNKNOWN_TYPE else name + (extension_of(kind) or "")), kind
+
+
+def open_output(path: Path) -> IO[bytes]:
+    """A file that a model names; FileUnavailable for what is none. A pipe in its place does not hold us up."""
+    file = open(os.open(os.path.realpath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb")  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise FileUnavailable(f"The output file {path.name} is not a regular file.")
+
+
+def is_below(place: Path, folder: Path) -> bool:
+    """Whether a real place lies in a folder, whatever links lead to that."""
+    return place.is_relative_to(os.path.realpath(folder))
 
 
 def _is_file(value: Any) -> bool:
@@ -180,9 +151,5 @@ def _holds_file(value: Any) -> bool:
     return isinstance(value, list) and any(_holds_file(each) for each in value)
 
 
-def _is_below(place: Path, folder: Path) -> bool:
-    return place.is_relative_to(os.path.realpath(folder))
-
-
 def _is_temporary(place: Path) -> bool:
-    return any(_is_below(place, Path(folder)) for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"))  # noqa: S108
+    return any(is_below(place, Path(folder)) for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp"))  # noqa: S108

@@ -13,10 +13,8 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import lifecycle
-from shared.contract import Status
 from shared.database import Database
 from shared.errors import FileUnavailable
-from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from shared.workers import is_up_elsewhere
 from worker.app import BellWorker
@@ -75,17 +73,17 @@ class Predictor:
                     await recorder.finish(done)
             except Exception as error:  # a row left `processing` under a living worker would never end
                 _log.error("prediction broke", prediction_id=row.id, exc_info=error)
-                await self._give_up(row, recorder.close())
+                await self._give_up(recorder)
 
     async def _run(self, row: Row[Any], files: PredictionFiles) -> Done:
         try:
             async with self.resident.preparation(row.id):
                 process = await self.resident.ready()
-                input = await files.fetched(process.schema)
+                input, named = await files.fetched(process.schema)
             async with self.resident.seat() as process:
                 if self.resident.is_canceled(row.id):
                     return Done("canceled")
-                return await process.predict(row.id, input, files.take)
+                return await process.predict(row.id, input, files.take, files=named)
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))
         except FileUnavailable as failure:
@@ -93,9 +91,8 @@ class Predictor:
         except Canceled:
             return Done("canceled")
 
-    async def _give_up(self, row: Row[Any], progress: Progress) -> None:
-        error = "Pinion could not save what the model gave. The worker's log says why."
-        ending = Ending(Status.FAILED, error, progress, has_webhook=bool(row.webhook))
+    async def _give_up(self, recorder: Recorder) -> None:
+        ending = recorder.given_up("Pinion could not save what the model gave. The worker's log says why.")
         await persistently(lambda: self.ledger.finish(ending))
 
     async def _refuse(self, prediction_id: str, delivery: int, error: str) -> None:

@@ -5,7 +5,6 @@ it has died. What becomes of a dead worker's predictions is decided in `sweep`.
 """
 
 import asyncio
-import fcntl
 import os
 import socket
 from collections import Counter
@@ -21,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared import lifecycle
 from shared.contract import Status
 from shared.database import Database, clock
+from shared.file_lock import open_lock, try_lock
 from shared.ids import new_id
 from shared.live import Feed, cancel_channel
 from shared.settings import Settings
@@ -41,13 +41,6 @@ _log = structlog.get_logger()
 def lock_file(home: Path, worker_id: str) -> Path:
     """Locked for as long as the worker lives, however it ends."""
     return home / "run" / f"{worker_id}.lock"
-
-
-def _lock(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
 
 
 class Presence:
@@ -96,7 +89,8 @@ class Presence:
     async def _register(self) -> None:
         """A new name is used only once the database knows it: claims under any other would be nobody's."""
         name = new_id()
-        lock = _lock(lock_file(self._settings.home, name))
+        lock = open_lock(lock_file(self._settings.home, name))
+        try_lock(lock)  # nobody else knows the name yet
         row = {"id": name, "host": HOST, "is_lost": False, "last_seen": clock(), "created_at": clock()}
         try:
             async with self._database.transaction() as transaction:

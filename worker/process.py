@@ -7,7 +7,7 @@ import asyncio
 import codecs
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -55,18 +55,21 @@ class ModelProcess:
         *,
         mode: Literal["predict", "train"] = "predict",
         python: Path | None = None,
+        weights: Path | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
         """Returns when the model is imported and its schema known; setup() then goes on, see ready().
 
-        Both together may take `setup_limit`. In mode `train` its predictions are trainings.
+        Both together may take `setup_limit`. setup() is handed `weights`, if there are some, in place of what else it
+        would be. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
         start_frame = _start_frame(manifest, mode)
         model = cls(on_setup_log)
         python = python or Path(sys.executable)
-        await model._spawn(source, python, manifest.environment(python))
+        handed = {"COG_WEIGHTS": str(weights)} if weights else {}
+        await model._spawn(source, python, {**manifest.environment(python), **handed})
         try:
             model._limit_setup(setup_limit)
             model._send(start_frame)
@@ -90,9 +93,12 @@ class ModelProcess:
         input: dict[str, Any],
         take: Callable[[Event], None],
         *,
+        files: Sequence[str] = (),
         context: dict[str, str] | None = None,
     ) -> Done:
-        """Runs one prediction; `input` names files by local paths. Every failure of the model is a Done.
+        """Runs one prediction. Every failure of the model is a Done.
+
+        `files` names the values of `input` that are paths of local files, like `image` and `images.0`.
 
         More than `concurrency` at once are run one after the other, but what one prints while the parent has not yet
         heard that the one before it is over counts as printed by that one: users give seats.
@@ -103,7 +109,8 @@ class ModelProcess:
             return Done("failed", error="The model process had ended before the prediction could start.")
         self._read_logs()  # what was printed between predictions belongs to none
         run = self._runs[prediction_id] = Run(prediction_id, take, self._loop.create_future())
-        self._send({"type": "predict", "id": prediction_id, "input": input, "context": context or {}})
+        request = {"id": prediction_id, "input": input, "files": list(files), "context": context or {}}
+        self._send({"type": "predict", **request})
         try:
             return await run.done
         except asyncio.CancelledError:
@@ -197,7 +204,7 @@ class ModelProcess:
         try:
             frame = json.loads(line)
             self._act_on(frame, self._runs.get(frame.get("id", "")))
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             # something in the model writes to our descriptor; nothing that comes from it can be trusted now
             self._end("The model process sent something that is no frame.")
 

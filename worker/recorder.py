@@ -5,6 +5,8 @@ Changes of status go through `lifecycle`; what the process does is not known her
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -36,6 +38,7 @@ class Recorder:
         self._database = database
         self._ledger = ledger
         self._row = row
+        self._claimed = monotonic()
         self._interval = interval
         self._on_lost = on_lost
         self._items: list[Any] = []
@@ -70,15 +73,19 @@ class Recorder:
         if done.predict_time is not None:
             self.metrics["predict_time"] = done.predict_time
         is_list = self._row.stream_token and (self._items or done.status == "succeeded")
-        progress = self._progress(self._items if is_list else done.output)
-        ending = Ending(Status(done.status), done.error, progress, bool(self._row.webhook))
+        ending = self._ending(Status(done.status), done.error, self._items if is_list else done.output)
         if not await persistently(lambda: self._ledger.finish(ending)):
             _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
 
-    def close(self) -> Progress:
-        """Save no more; what there is until now."""
+    def given_up(self, error: str) -> Ending:
+        """Save no more; a failure with what there is until now."""
         self._ended.set()
-        return self._progress(self._items or None)
+        return self._ending(Status.FAILED, error, self._items or None)
+
+    def _ending(self, status: Status, error: str | None, output: Any) -> Ending:
+        # By the database's clock, from which the claim has its moment; asking again would cost a round trip.
+        completed_at = self._row.started_at + timedelta(seconds=monotonic() - self._claimed)
+        return Ending(self._row, status, error, self._progress(output), completed_at)
 
     def _progress(self, output: Any) -> Progress:
         return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self.metrics)

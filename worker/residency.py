@@ -12,8 +12,8 @@ from typing import Any
 import structlog
 
 from shared.storage import version_folder
-from worker.environment import Environments
 from worker.memory import Memory, Reading
+from worker.provisions import Provisions
 from worker.resident import Resident
 
 _LOOK_SECONDS = 5.0
@@ -28,11 +28,9 @@ class Residency:
     recently used first; what is in use stays, whatever it takes.
     """
 
-    def __init__(
-        self, home: Path, setup_limit: timedelta, environments: Environments, memories: Sequence[Memory]
-    ) -> None:
+    def __init__(self, home: Path, setup_limit: timedelta, provisions: Provisions, memories: Sequence[Memory]) -> None:
         self._home = home
-        self._environments = environments
+        self._provisions = provisions
         self._setup_limit = setup_limit
         self._memories = memories
         self._readings: dict[str, Reading] = {}
@@ -43,7 +41,7 @@ class Residency:
         if version_id not in self._residents:
             folder = version_folder(self._home, version_id)
             self._residents[version_id] = Resident(
-                version_id, folder, self._setup_limit, self._environments, self.make_room
+                version_id, folder, self._setup_limit, self._provisions, self.make_room
             )
         return self._residents[version_id]
 

@@ -16,10 +16,11 @@ import structlog
 from shared.contract import Residence
 from shared.rendering import moment
 from shared.tasks import end
-from worker.environment import Environments, Say
 from worker.events import Canceled, Done, SetupFailed
 from worker.failures import Failures
 from worker.process import ModelProcess
+from worker.provisions import Provisions
+from worker.shelf import Say
 from worker.tally import Tally
 
 _STEADY_SECONDS = 60.0
@@ -48,7 +49,7 @@ class Resident:
         version_id: str,
         folder: Path,
         setup_limit: timedelta,
-        environments: Environments,
+        provisions: Provisions,
         make_room: Callable[[Mapping[str, int]], Awaitable[None]],
     ) -> None:
         self.version_id = version_id
@@ -59,7 +60,7 @@ class Resident:
         self.failures = Failures()
         self.tally = Tally()
         self._setup_limit = setup_limit
-        self._environments = environments
+        self._provisions = provisions
         self._make_room = make_room
         self._in_use = 0
         self._process: ModelProcess | None = None
@@ -111,7 +112,7 @@ class Resident:
     async def process(self, say: Say = _drop) -> ModelProcess:
         """The model's process with its schema known, started if need be; raises SetupFailed.
 
-        `say` hears what is said while its environment is built and it is set up, if that begins now.
+        `say` hears what is said while all it needs is made and it is set up, if that begins now.
         A model that has just failed is started after a while; when it is unhealthy, that is raised at once.
         """
         async with self._starting:
@@ -209,9 +210,14 @@ class Resident:
         await self._make_room(self.taken_bytes)
         self.last_used = datetime.now(UTC)
         try:
-            python = await self._environments.python_for(self.version_id, self.folder, say)
-            limit = self._setup_limit
-            process = await ModelProcess.start(self.folder, python=python, setup_limit=limit, on_setup_log=say)
+            needed = await self._provisions.of_version(self.version_id, self.folder, say)
+            process = await ModelProcess.start(
+                self.folder,
+                python=needed.python,
+                weights=needed.weights,
+                setup_limit=self._setup_limit,
+                on_setup_log=say,
+            )
         except SetupFailed as failure:
             self.failures.add(failure)
             raise

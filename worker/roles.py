@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
+import httpx
 import structlog
 from redis.exceptions import RedisError
 
@@ -35,12 +37,16 @@ from worker.environment import Environments
 from worker.files import Files
 from worker.gpu import gpus
 from worker.ledger import Ledger
+from worker.leftovers import Leftovers
 from worker.memory import HostMemory, usual_budget
-from worker.outbound import Outbound
+from worker.outbound import Outbound, fetch
+from worker.own_files import OwnFiles
 from worker.predict import Predictor
 from worker.presence import Presence
+from worker.provisions import Provisions
 from worker.residency import Residency
 from worker.sweep import Sweep
+from worker.weights import Weights
 
 _DELIVERIES_AT_ONCE = 100
 _BUILDS_AT_ONCE = 2
@@ -82,15 +88,14 @@ class Queues:
 async def predict(settings: Settings) -> None:
     """Run models until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
-        environments = Environments(settings.home, timedelta(seconds=settings.build_seconds))
-        residency = _residency(settings, environments)
+        client = await stack.enter_async_context(Outbound(settings.file_allow_cidrs))
+        residency = _residency(settings, provisions(settings, database, client))
         stack.push_async_callback(residency.stop)
         stack.push_async_callback(end, start(residency.keep_within_budget()))
         feed = await stack.enter_async_context(Feed(bells))
         presence = Presence(settings, database, feed, residency.cancel, residency.interrupt, residency.report)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
-        client = await stack.enter_async_context(Outbound(settings.file_allow_cidrs))
         files = Files(settings, database, client)
         queues = Queues(database, settings, stack, bells)
         await queues.take(BUILD_QUEUE, "build", Builder(database, residency).build, _BUILDS_AT_ONCE)
@@ -114,14 +119,23 @@ async def deliver(settings: Settings) -> None:
         notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
         stack.push_async_callback(notes.close)
         await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client).deliver, _DELIVERIES_AT_ONCE)
+        stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         await _until_stopped(Sweep(settings, database, new_id()).run)
         await queues.drain()
 
 
-def _residency(settings: Settings, environments: Environments) -> Residency:
+def _residency(settings: Settings, provisions: Provisions) -> Residency:
     limit = timedelta(seconds=settings.setup_seconds)
     host = HostMemory(settings.model_memory_bytes or usual_budget())
-    return Residency(settings.home, limit, environments, [host, *gpus()])
+    return Residency(settings.home, limit, provisions, [host, *gpus()])
+
+
+def provisions(settings: Settings, database: Database, client: httpx.AsyncClient) -> Provisions:
+    """Environments and weights of this host's models; `client` is to be used for what users name."""
+    limit = timedelta(seconds=settings.build_seconds)
+    download = partial(fetch, client, total=limit, cap_bytes=settings.max_archive_bytes)
+    weights = Weights(settings.home, download, limit)
+    return Provisions(Environments(settings.home, limit), weights, OwnFiles(settings, database).weights_of)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ Every repair is a conditional change through `lifecycle`, so running twice does 
 """
 
 import asyncio
-import fcntl
 import os
 import shutil
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from shared import files, lifecycle
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
+from shared.file_lock import try_lock
 from shared.file_store import remove_stale
 from shared.live import stream_key
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
@@ -228,15 +228,13 @@ class Sweep:
 def _is_unlocked(path: Path) -> bool:
     """Whether nobody holds the file any more; one that is not there belongs to another folder's worker."""
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
+        if not try_lock(descriptor):
+            return False
         path.unlink(missing_ok=True)
         return True
     finally:
-        os.close(handle)
+        os.close(descriptor)

@@ -76,13 +76,17 @@ def _store(settings: Settings, account_id: str, model: str, body: bytes) -> str 
         _check_witness(push.link)
         return link_version(settings.home, model, push.files, Path(push.link.path))
     contents = Contents(settings.home, account_id)
-    wanted = {file.sha256: file.size for file in push.files}
-    missing = [
+    with contents.used():
+        missing = _missing(contents, {file.sha256: file.size for file in push.files})
+        return missing or store_version(settings.home, model, push.files, contents)
+
+
+def _missing(contents: Contents, wanted: dict[str, int]) -> list[dict[str, Any]]:
+    return [
         {"sha256": digest, "size": size, "received": min(contents.received(digest), size)}
         for digest, size in wanted.items()
         if not contents.has(digest, size)
     ]
-    return missing or store_version(settings.home, model, push.files, contents)
 
 
 def _first(error: ValidationError) -> str:

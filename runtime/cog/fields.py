@@ -5,6 +5,7 @@ Nothing is checked here; pinion_runtime turns it into schema and conversion.
 
 from __future__ import annotations
 
+import enum
 from typing import Any, Iterable
 
 
@@ -12,7 +13,7 @@ class FieldInfo:
     """The keywords of one `Input()`. A default of `...` means that the parameter is required."""
 
     def __init__(self, default: Any = ..., **about: Any) -> None:
-        self.default = default
+        self.default = _plain(default)
         self.description: str | None = about.get("description")
         self.ge: float | None = about.get("ge")
         self.le: float | None = about.get("le")
@@ -20,13 +21,18 @@ class FieldInfo:
         self.max_length: int | None = about.get("max_length")
         self.regex: str | None = about.get("regex")
         choices: Iterable[str | int] | None = about.get("choices")
-        self.choices = None if choices is None else list(choices)
+        self.choices = None if choices is None else [_plain(choice) for choice in choices]
         self.deprecated: bool | None = about.get("deprecated")
         self.accept: str | None = about.get("accept")
 
     @property
     def is_required(self) -> bool:
         return self.default is ...
+
+
+def _plain(value: Any) -> Any:
+    """Members of an enumeration stand for their values: a client cannot send anything else."""
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def Input(

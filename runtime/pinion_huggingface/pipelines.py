@@ -12,6 +12,7 @@ from transformers import AutoModel
 
 from cog import BasePredictor, Input, Path
 from pinion_huggingface.loading import WEIGHTS, load_model, load_pipeline, load_tokenizer
+from pinion_huggingface.media import read_sound, with_pictures_as_files, write_sound
 
 _PARAMETERS = Input(description="Further parameters of the pipeline's call.", default={})
 
@@ -24,20 +25,11 @@ class _Pipeline(BasePredictor):
         self.pipeline = load_pipeline(self.task)
 
 
-class TextPipeline(_Pipeline):
-    """Any pipeline that takes one text."""
-
-    def predict(
-        self, text: str = Input(description="The text to work on."), parameters: dict[str, Any] = _PARAMETERS
-    ) -> Any:
-        return self.pipeline(text, **parameters)
-
-
 class ImagePipeline(_Pipeline):
     """Any pipeline that takes one image."""
 
     def predict(self, image: Path = Input(description="The image."), parameters: dict[str, Any] = _PARAMETERS) -> Any:
-        return self.pipeline(str(image), **parameters)
+        return with_pictures_as_files(self.pipeline(str(image), **parameters))
 
 
 class AudioPipeline(_Pipeline):
@@ -46,7 +38,30 @@ class AudioPipeline(_Pipeline):
     def predict(
         self, audio: Path = Input(description="The recording."), parameters: dict[str, Any] = _PARAMETERS
     ) -> Any:
-        return self.pipeline(str(audio), **parameters)
+        sound = read_sound(audio, self.pipeline.feature_extractor.sampling_rate)
+        return self.pipeline(sound, **parameters)
+
+
+class TextToAudio(_Pipeline):
+    task = "text-to-audio"
+
+    def predict(
+        self, text: str = Input(description="The text to speak."), parameters: dict[str, Any] = _PARAMETERS
+    ) -> Path:
+        sound = self.pipeline(text, **parameters)
+        return write_sound(sound["audio"], sound["sampling_rate"])
+
+
+class ZeroShotImageClassification(_Pipeline):
+    task = "zero-shot-image-classification"
+
+    def predict(
+        self,
+        image: Path = Input(description="The image to put into a class."),
+        candidate_labels: list[str] = Input(description="The classes to choose from.", min_length=1),
+    ) -> list[dict[str, Any]]:
+        judged: list[dict[str, Any]] = self.pipeline(str(image), candidate_labels=candidate_labels)
+        return judged
 
 
 class TextClassification(_Pipeline):

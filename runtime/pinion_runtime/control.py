@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from queue import SimpleQueue
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 from pinion_runtime.interruption import Cancelable
 
@@ -19,9 +19,16 @@ _INSIST_SECONDS = 0.02
 
 
 class Prediction(Cancelable):
-    def __init__(self, prediction_id: str, given: dict[str, Any], context: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        prediction_id: str,
+        given: dict[str, Any],
+        files: Sequence[str] = (),
+        context: dict[str, str] | None = None,
+    ) -> None:
         self.id = prediction_id
         self.input = given
+        self.files = files
         self.context = context or {}
 
 
@@ -46,7 +53,7 @@ class Control:
     def _listen(self, frames: Iterator[dict[str, Any]]) -> None:
         for frame in frames:
             if frame["type"] == "predict":
-                prediction = Prediction(frame["id"], frame["input"], frame.get("context"))
+                prediction = Prediction(frame["id"], frame["input"], frame.get("files", ()), frame.get("context"))
                 self._known[prediction.id] = prediction
                 self._deliver(prediction)
             elif frame["type"] == "cancel":

@@ -130,8 +130,9 @@ def _union(arguments: Any) -> Kind:
         return Kind(only.schema, only.convert, is_nullable, only.choices, only.item)
 
     def convert(value: Any) -> Any:
-        fitting = [member for member in members if _fits(member, value)] or members
-        for member in fitting:
+        fitting = [member for member in members if _fits(member, value)]
+        # Taken for a file, a text would let whoever sends it name any file of this machine.
+        for member in fitting or [member for member in members if not _is_file(member)]:
             try:
                 return member.convert(value)
             except (ValueError, TypeError):
@@ -141,7 +142,13 @@ def _union(arguments: Any) -> Kind:
     return Kind({"anyOf": [member.schema for member in members]}, convert, is_nullable)
 
 
+def _is_file(kind: Kind) -> bool:
+    return kind.schema.get("format") == "uri"
+
+
 def _fits(kind: Kind, value: Any) -> bool:
     """Whether a value already has the JSON type of a kind, so that "5" stays a text in Union[int, str]."""
+    if isinstance(value, pathlib.PurePath) or _is_file(kind):
+        return _is_file(kind) and isinstance(value, pathlib.PurePath)
     names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
     return kind.schema.get("type") == names.get(type(value))

@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import threading
+import types
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
@@ -30,6 +31,8 @@ def encode(value: Any) -> str:
     _named.files = 0
     try:
         encoded = _encode(value)
+    except RecursionError:
+        raise ModelError("The output is nested too deeply.") from None
     except ValueError as error:
         if "JSON compliant" not in str(error):
             raise
@@ -44,8 +47,10 @@ def _plain(value: Any) -> Any:
     for kinds, convert in _CONVERSIONS:
         if isinstance(value, kinds):
             return convert(value)
-    # pydantic 2 and ours, pydantic 1, numpy and torch, in this order: without importing any of them
-    for method in ("model_dump", "dict", "tolist", "item"):
+    if callable(getattr(value, "model_dump", None)) and not isinstance(value, type):  # pydantic 2 and ours
+        return value.model_dump(warnings=False)  # it would warn of values that are not of their field's type
+    # pydantic 1, numpy and torch, in this order: without importing any of them
+    for method in ("dict", "tolist", "item"):
         if callable(getattr(value, method, None)) and not isinstance(value, type):
             return getattr(value, method)()
     if callable(getattr(value, "read", None)):  # the wrappers of tempfile are no io.IOBase
@@ -60,7 +65,8 @@ def _plain(value: Any) -> Any:
 def _local_file(path: Any) -> dict[str, str]:
     place = os.path.abspath(os.fspath(path))
     if not os.path.isfile(place):
-        raise ModelError(f"The output names the file {os.fspath(path)}, which does not exist.")
+        fault = "is no file" if os.path.exists(place) else "does not exist"
+        raise ModelError(f"The output names the file {os.fspath(path)}, which {fault}.")
     _named.files += 1
     return {"$file": place}
 
@@ -99,6 +105,7 @@ _CONVERSIONS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((bytes, bytearray), _text),
     (Secret, lambda value: value.get_secret_value()),
     (Mapping, dict),
+    (types.SimpleNamespace, vars),
     ((set, frozenset), list),
 )
 

@@ -49,10 +49,11 @@ def _describe(annotation: Any, components: Components) -> dict[str, Any]:
     if origin is Union or type(annotation).__name__ == "UnionType":
         return _union(arguments, components)
     if origin is typing.Literal:
-        return {"enum": list(arguments)}
+        return _enumeration(list(arguments))
     concrete = origin or annotation
     if concrete in _LISTS:
-        return {"type": "array", "items": _describe(arguments[0], components) if arguments else {}}
+        items = dict.fromkeys(each for each in arguments if each is not ...)  # of a tuple there may be several
+        return {"type": "array", "items": _union(list(items), components) if items else {}}
     return _describe_class(concrete, components) if isinstance(concrete, type) else {}
 
 
@@ -62,14 +63,19 @@ def _describe_class(kind: type, components: Components) -> dict[str, Any]:
     if issubclass(kind, Secret):
         return {"type": "string", "format": "password"}
     if issubclass(kind, enum.Enum):
-        return {"enum": [member.value for member in kind]}
+        return _enumeration([member.value for member in kind])
     if _is_record(kind):
         return _record(kind, components)
     return {"type": "object"} if issubclass(kind, collections.abc.Mapping) else {}
 
 
+def _enumeration(values: list[Any]) -> dict[str, Any]:
+    kinds = {type(value) for value in values}
+    return {"enum": values, **_SIMPLE.get(kinds.pop() if len(kinds) == 1 else None, {})}
+
+
 def _union(arguments: Any, components: Components) -> dict[str, Any]:
-    members = [_describe(argument, components) for argument in arguments if argument is not type(None)]
+    members = [_describe(argument, components) for argument in arguments if argument is not type(None)] or [{}]
     described = members[0] if len(members) == 1 else {"anyOf": members}
     if type(None) not in arguments:
         return described

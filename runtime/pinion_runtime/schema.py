@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from cog import FieldInfo
-from pinion_runtime.document import document
+from pinion_runtime.document import RESERVED, document
 from pinion_runtime.records import describe_result
 from pinion_runtime.signature import Parameter, Signature
 
@@ -76,9 +76,9 @@ def _choice(parameter: Parameter, components: dict[str, Any]) -> dict[str, Any]:
         "enum": parameter.choices,
         "type": kind.schema["type"],
     }
-    if components.setdefault(name, choice) != choice:  # predict() has a parameter of this name with other choices
-        name = f"training_{name}"
-        components[name] = choice
+    # the name may be that of another component, or of a parameter of predict() with other choices
+    while name in RESERVED or components.setdefault(name, choice) != choice:
+        name = f"{name}_choices"
     reference = {"$ref": f"#/components/schemas/{name}"}
     if parameter.kind.item is None:
         return {"allOf": [reference]}

@@ -95,7 +95,7 @@ class Serving:
         prediction.is_begun = True
         token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
-            arguments = arguments_of(self._model.signature, prediction.input)
+            arguments = arguments_of(self._model.signature, prediction.input, prediction.files)
             if self._model.signature.is_iterator:
                 self._stream(prediction, arguments)
                 output = "null"

@@ -110,7 +110,8 @@ class AsyncServing:
         return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
 
     async def _predict(self, prediction: Prediction, printed: Printed | None) -> str:
-        result: Any = self._model.predict(**arguments_of(self._model.signature, prediction.input))
+        arguments = arguments_of(self._model.signature, prediction.input, prediction.files)
+        result: Any = self._model.predict(**arguments)
         if inspect.isawaitable(result):
             result = await result
         if not self._model.signature.is_iterator:

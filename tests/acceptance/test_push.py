@@ -10,10 +10,23 @@ import pytest
 
 from tests.cutting_proxy import cutting
 from tests.instance import PROJECT, Api, Instance, until
+from tests.pythons import minor_of, other_pythons
 from tests.wheels import make_wheel
 
 ECHO = "def predict(text: str) -> str:\n    return text\n"
 USES_PACKAGE = "import localpkg\n\n\ndef predict() -> str:\n    return localpkg.VERSION\n"
+TELLS_ITS_PYTHON = """
+import sys
+from typing import Iterator
+
+import localpkg
+from cog import Path
+
+
+def predict(source: Path) -> Iterator[str]:
+    yield f"{sys.version_info.major}.{sys.version_info.minor}"
+    yield localpkg.VERSION + source.read_text()
+"""
 on_one_backend = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
 """For what does not depend on what the server stands on."""
 
@@ -80,6 +93,41 @@ def test_while_a_newer_version_fails_the_older_one_serves(instance: Instance, ap
     assert "a-package-nobody-has" in pushed.stderr
     prediction = api.create("pinion/spoiled", wait=True, text="still here")
     assert (prediction["output"], prediction["version"]) == ("still here", older)
+
+
+@on_one_backend
+def test_each_version_keeps_its_own_packages_whatever_becomes_of_later_ones(
+    instance: Instance, api: Api, tmp_path: Path
+):
+    for number in ("1.0", "2.0"):
+        make_wheel(tmp_path / "wheels", "localpkg", number)
+
+    def push(number: str) -> "subprocess.CompletedProcess[str]":
+        packages = ["--no-index", f"--find-links {tmp_path / 'wheels'}", f"localpkg=={number}"]
+        folder = model(tmp_path / "model", USES_PACKAGE, f"{{python_packages: {packages}}}")
+        return instance.command("push", folder, "pinion/packages")
+
+    one, two = [push(number).stdout.splitlines()[0] for number in ("1.0", "2.0")]
+    before = instance.model_process(one).pid, instance.model_process(two).pid
+    assert push("3.0").returncode == 1
+    assert [api.create(version, wait=True)["output"] for version in (one, two, "pinion/packages")] == [
+        "1.0",
+        "2.0",
+        "2.0",
+    ]
+    assert (instance.model_process(one).pid, instance.model_process(two).pid) == before
+
+
+@on_one_backend
+@pytest.mark.parametrize("python", [other_pythons()[0], other_pythons()[-1]])
+def test_a_model_runs_on_the_python_it_asks_for(instance: Instance, api: Api, tmp_path: Path, python: Path):
+    version = minor_of(python)
+    make_wheel(tmp_path / "wheels", "localpkg", "1.5")
+    packages = ["--no-index", f"--find-links {tmp_path / 'wheels'}", "localpkg"]
+    build = f"{{python_version: '{version}', python_packages: {packages}}}"
+    pushed = instance.push(model(tmp_path / "model", TELLS_ITS_PYTHON, build), "pinion/pythons")
+    prediction = api.create(pushed, wait=True, source="data:text/plain,!")
+    assert prediction["output"] == [version, "1.5!"], prediction["error"]
 
 
 @on_one_backend

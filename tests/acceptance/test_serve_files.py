@@ -68,11 +68,11 @@ def test_an_input_that_moved_is_followed(served: Served, depot: Depot) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("/missing", "the server answered 404"),
-        ("/circle", "the server redirected too often"),
+        ("/missing", "the server answered HTTP 404"),
+        ("/circle", "too many redirects"),
         ("http://127.0.0.1:1/", "All connection attempts failed"),
         ("http://169.254.169.254/latest", "address not allowed by policy"),
-        ("data:text/plain;base64,x", "the data URL is not base64"),
+        ("data:text/plain;base64,x", "its base64 is damaged"),
     ],
 )
 def test_an_input_that_cannot_be_fetched_fails_the_prediction(
@@ -82,7 +82,7 @@ def test_an_input_that_cannot_be_fetched_fails_the_prediction(
     answer = served.predict({"input": {"source": f"{depot.url}{url}" if url.startswith("/") else url}})
     body = answer.json()
     assert (answer.status_code, body["status"]) == (200, "failed")
-    assert body["error"].startswith("input.source: the file could not be fetched: ")
+    assert body["error"].startswith("could not download input.source: ")
     assert reason in body["error"]
     assert temporary_files(served) == []
 

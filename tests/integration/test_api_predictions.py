@@ -27,7 +27,7 @@ async def created(client: httpx.AsyncClient, body: dict[str, Any], **headers: st
 
 
 async def end(rows: Rows, row: Row[Any], status: Status = Status.SUCCEEDED, output: Any = "done") -> None:
-    ending = Ending(status, None, Progress(row.id, row.attempt, output, "", {}), bool(row.webhook))
+    ending = Ending(row, status, None, Progress(row.id, row.attempt, output, "", {}), row.started_at)
     async with rows.database.transaction() as transaction:
         assert await lifecycle.finish(transaction, ending)
 

@@ -20,13 +20,13 @@ ONE = text("SELECT 1")
 
 @pytest_asyncio.fixture
 async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(settings).execution_options(isolation_level="AUTOCOMMIT")
+    engine = open_engine(settings)
     yield engine
     await engine.dispose()
 
 
 async def used(connections: Connections) -> AsyncConnection:
-    async with connections.lent() as connection:
+    async with connections.autocommit() as connection:
         assert await connection.scalar(ONE) == 1
     return connection
 
@@ -46,7 +46,7 @@ async def test_no_more_than_the_spares_are_kept(engine: AsyncEngine) -> None:
     connections = Connections(engine, spares=2)
     async with AsyncExitStack() as stack:
         for _ in range(4):
-            await stack.enter_async_context(connections.lent())
+            await stack.enter_async_context(connections.autocommit())
         assert taken(engine) == 4
     assert taken(engine) == 2
     await connections.close()
@@ -55,7 +55,7 @@ async def test_no_more_than_the_spares_are_kept(engine: AsyncEngine) -> None:
 async def test_a_connection_that_failed_is_not_kept(engine: AsyncEngine) -> None:
     connections = Connections(engine, spares=1)
     with pytest.raises(DBAPIError):
-        async with connections.lent() as failed:
+        async with connections.autocommit() as failed:
             await failed.execute(text("SELECT nothing FROM nowhere"))
     assert taken(engine) == 0
     assert await used(connections) is not failed
@@ -67,7 +67,7 @@ async def test_a_canceled_use_gives_its_connection_back(engine: AsyncEngine) -> 
     inside = asyncio.Event()
 
     async def wait() -> None:
-        async with connections.lent():
+        async with connections.autocommit():
             inside.set()
             await asyncio.Event().wait()
 
@@ -86,8 +86,8 @@ async def test_after_one_finds_its_server_gone_no_other_one_fails(
         pytest.skip("SQLite has no server that could go")
     connections = Connections(engine, spares=3)
     async with AsyncExitStack() as stack:
-        for _ in range(3):
-            connection = await stack.enter_async_context(connections.lent())
+        for lent in (connections.autocommit, connections.autocommit, connections.transactional):
+            connection = await stack.enter_async_context(lent())
             await connection.execute(ONE)
     others = "pid <> pg_backend_pid() AND datname = current_database()"
     other = open_engine(settings)
@@ -96,6 +96,8 @@ async def test_after_one_finds_its_server_gone_no_other_one_fails(
     await other.dispose()
     with pytest.raises(DBAPIError):
         await used(connections)
-    for _ in range(3):
+    for _ in range(2):
         await used(connections)
+    async with connections.transactional() as connection:
+        assert await connection.scalar(ONE) == 1
     await connections.close()

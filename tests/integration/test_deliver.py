@@ -149,7 +149,7 @@ async def test_a_message_that_is_given_up_does_not_hold_up_another(
     rows: Rows, sender: Sender, receiver: Receiver
 ) -> None:
     row = await rows.running(webhook=receiver.url)
-    ending = Ending(Status.SUCCEEDED, None, Progress(row.id, row.attempt, "x", "", {}), True)
+    ending = Ending(row, Status.SUCCEEDED, None, Progress(row.id, row.attempt, "x", "", {}), row.started_at)
     async with rows.database.transaction() as transaction:
         await lifecycle.finish(transaction, ending)
     receiver.answers = [500]
@@ -226,7 +226,7 @@ async def test_one_request_of_a_prediction_is_in_flight_however_many_jobs_there_
     rows: Rows, sender: Sender, slow_receiver: SlowReceiver
 ) -> None:
     row = await rows.running(webhook=slow_receiver.url)
-    ending = Ending(Status.SUCCEEDED, None, Progress(row.id, row.attempt, "x", "", {}), True)
+    ending = Ending(row, Status.SUCCEEDED, None, Progress(row.id, row.attempt, "x", "", {}), row.started_at)
     async with rows.database.transaction() as transaction:
         await lifecycle.finish(transaction, ending)
     jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for _ in range(8)]
@@ -275,7 +275,7 @@ async def test_the_ending_waits_for_a_snapshot_under_way_and_comes_last(
     job = asyncio.create_task(sender.deliver(NO_QUEUE, row.id))
     await came(slow_receiver, 1)
     async with rows.database.transaction() as transaction:
-        await lifecycle.finish(transaction, Ending(Status.SUCCEEDED, None, progress, True))
+        await lifecycle.finish(transaction, Ending(row, Status.SUCCEEDED, None, progress, row.started_at))
     await sender.deliver(NO_QUEUE, row.id)
     assert len(slow_receiver.deliveries) == 1
     slow_receiver.may_answer.set()

@@ -19,14 +19,16 @@ from shared.storage import version_folder
 from shared.tables import Version
 from tests.database_fixtures import Rows, until
 from tests.wheels import make_wheel
-from worker import environment as room
 from worker.build import Builder
 from worker.environment import Environments
 from worker.events import Done, SetupFailed
 from worker.interpreters import OWN_VERSION, find_interpreter
 from worker.memory import HostMemory, usual_budget
+from worker.outbound import Outbound
 from worker.process import ModelProcess
 from worker.residency import Residency
+from worker.roles import provisions
+from worker.shelf import STAMP
 from worker.surroundings import build_environment
 
 PREDICTOR = """
@@ -139,7 +141,7 @@ async def test_two_builds_at_once_make_one_environment(tmp_path: Path, wheels: P
 async def test_an_environment_cut_short_is_made_anew(environments: Environments, tmp_path: Path, wheels: Path):
     source = model(tmp_path / "model", wanting(wheels))
     python = await environments.python_for("a" * 64, source, lambda text: None)
-    (python.parent.parent / room._STAMP).unlink()
+    (python.parent.parent / STAMP).unlink()
     next(python.parent.parent.rglob("localpkg.py")).unlink()
     await environments.python_for("b" * 64, source, lambda text: None)
     assert (await answer(source, python)).output == f"1.0 on {OWN_VERSION}"
@@ -202,12 +204,13 @@ async def test_a_build_sees_no_secret_of_the_service(
 
 @asynccontextmanager
 async def building(settings: Settings, database: Database) -> AsyncIterator[tuple[Builder, Residency]]:
-    environments = Environments(settings.home, timedelta(minutes=5))
-    residency = Residency(settings.home, timedelta(minutes=5), environments, [HostMemory(usual_budget())])
-    try:
-        yield Builder(database, residency), residency
-    finally:
-        await residency.stop()
+    async with Outbound(settings.file_allow_cidrs) as client:
+        needed = provisions(settings, database, client)
+        residency = Residency(settings.home, timedelta(minutes=5), needed, [HostMemory(usual_budget())])
+        try:
+            yield Builder(database, residency), residency
+        finally:
+            await residency.stop()
 
 
 async def test_the_log_of_a_build_is_there_while_it_goes_on(

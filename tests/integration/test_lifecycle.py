@@ -31,7 +31,7 @@ def progress(row: Row[Any], output: Any = None, logs: str = "") -> Progress:
 
 def ending(row: Row[Any], status: Status = Status.SUCCEEDED, output: Any = "done") -> Ending:
     error = "It broke." if status == Status.FAILED else None
-    return Ending(status, error, progress(row, output), bool(row.webhook))
+    return Ending(row, status, error, progress(row, output), row.started_at)
 
 
 async def claim(transaction: Transaction, row: Row[Any]) -> Any:

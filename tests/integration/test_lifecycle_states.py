@@ -131,7 +131,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(row=attempts, status=ENDS, dies=DIES)
     def finish(self, row: Row[Any], status: Status, dies: bool) -> None:
-        ending = Ending(status, None, Progress(row.id, row.attempt, ["end"], "", {}), True)
+        ending = Ending(row, status, None, Progress(row.id, row.attempt, ["end"], "", {}), row.started_at)
         is_mine = self.change(lambda transaction: lifecycle.finish(transaction, ending), dies)
         assert dies or is_mine == self.may_write(row)
 

@@ -87,7 +87,9 @@ def test_the_packages_tested_are_those_of_this_checkout(name: str) -> None:
 
 @pytest.mark.parametrize("path", modules("runtime/pinion_runtime", "runtime/cog"), ids=named)
 def test_what_runs_beside_a_model_needs_the_standard_library_only(path: Path) -> None:
-    assert imported(path) <= {*sys.stdlib_module_names, "cog", "pinion_runtime"}
+    allowed = {*sys.stdlib_module_names, "cog", "pinion_runtime"}
+    # loaded only where a model asks for BaseModel and has pydantic
+    assert imported(path) <= allowed | ({"pydantic"} if path.name == "pydantic_record.py" else set())
 
 
 @pytest.mark.parametrize("path", modules("runtime"), ids=named)

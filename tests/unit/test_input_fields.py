@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from worker.inputs import file_inputs, replaced
+from shared.file_inputs import file_inputs, replaced
 
 TEXT = {"type": "string"}
 FILE = {"type": "string", "format": "uri"}
@@ -27,6 +27,8 @@ def schema(**properties: Any) -> dict[str, Any]:
         ({"type": "array", "items": {"type": "array", "items": FILE}}, [[URL]], {"x.0.0": URL}),
         ({"type": "object"}, {"a": URL}, {}),
         ({"anyOf": [FILE, TEXT]}, URL, {"x": URL}),
+        ({"anyOf": [FILE, TEXT]}, "a word", {}),
+        ({"anyOf": [FILE, {"type": "integer"}]}, "a word", {"x": "a word"}),
         ({"anyOf": [TEXT, FILE]}, URL, {}),
         ({"anyOf": [{"type": "integer"}, FILE]}, URL, {"x": URL}),
         ({"anyOf": [{"type": "integer"}, FILE]}, 3, {}),

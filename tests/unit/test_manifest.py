@@ -79,7 +79,7 @@ def test_everything_of_the_new_generation_is_understood(tmp_path: Path) -> None:
     read = manifest(tmp_path, NEW)
     assert read.reference == "run.py:Runner"
     assert read.build.sdk_version == "0.17"
-    assert [weights.name for weights in read.content.weights] == ["base"]
+    assert [(weights.name, weights.target) for weights in read.weights] == [("base", "weights/base")]
 
 
 def test_a_key_without_a_value_is_as_good_as_none(tmp_path: Path) -> None:
@@ -125,6 +125,9 @@ def test_the_zero_that_yaml_drops_is_put_back_and_told(tmp_path: Path) -> None:
         ("concurrency: {max: many}", "`concurrency.max` in cog.yaml must be a whole number."),
         ("environment: {A: b}", "`environment` in cog.yaml must be a list of NAME=value."),
         ("train: train", "`train` in cog.yaml must name a file"),
+        ("weights: [{name: a, target: /etc}]", "`weights[0].target` in cog.yaml must be a place in the model's folder"),
+        ("weights: [{name: a, target: /src/../x}]", "must be a place in the model's folder, like /src/weights."),
+        ("weights: [{name: a, target: a, sources: {}}]", "Did you mean `source`?"),
         ("weights: [{target: a}]", "`weights[0].name` is missing in cog.yaml."),
     ],
 )

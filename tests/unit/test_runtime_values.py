@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import types
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, Union
@@ -172,6 +173,7 @@ class Record(cog.BaseModel):
     [
         ({"a": {Size.SMALL}, "b": (Text.A,)}, {"a": ["small"], "b": ["a"]}),
         (Tensor(), [1.5]),
+        (types.SimpleNamespace(a=Size.SMALL), {"a": "small"}),
         (Decimal("1.5"), 1.5),
         ({"at": datetime.datetime(2026, 1, 2, 3)}, {"at": "2026-01-02T03:00:00"}),
         (False, False),
@@ -220,6 +222,18 @@ def test_open_files_are_named_and_nameless_ones_written_down(tmp_path: Path):
 def test_a_number_that_is_none_is_refused(value: Any):
     with pytest.raises(ModelError, match="NaN or Infinity"):
         encode(value)
+
+
+def test_what_is_nested_without_end_and_what_is_no_file_are_refused(tmp_path: Path):
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(ModelError, match="nested too deeply"):
+        encode(nested)
+    with pytest.raises(ModelError, match="which is no file"):
+        encode(tmp_path)
+    with pytest.raises(ModelError, match="which does not exist"):
+        encode(tmp_path / "missing")
 
 
 def test_bytes_that_are_no_text_are_refused():
