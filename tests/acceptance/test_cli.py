@@ -165,8 +165,9 @@ def test_ps_shows_what_runs_and_says_it_as_json_too(instance: Instance, api: Api
 
 @on_one_backend
 def test_ps_with_logs_shows_what_a_model_printed_outside_predictions(instance: Instance, api: Api):
-    model = instance.model("fails_in_setup")
-    failed = api.create(model, wait=True)
-    assert "the weights are missing" in failed["error"]
-    until(lambda: "loading weights" in instance.command("ps", "--logs").stdout, 15)
-    assert "the weights are missing" in instance.command("ps").stdout
+    model = instance.model("falls_ill")
+    assert "exited with code 3" in api.create(model, wait=True, dies=True)["error"]
+    until(lambda: "looking for the weights" in instance.command("ps", "--logs").stdout, 15)
+    shown = instance.command("ps").stdout
+    assert "pinion/falls_ill failed once: The model process exited with code 3" in shown
+    assert "looking for the weights" not in shown
