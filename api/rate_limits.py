@@ -35,7 +35,7 @@ local now = time[1] * 1000000 + time[2]
 local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + ARGV[1]
 local minute = tonumber(ARGV[2])
 if full - now > minute then
-    return {full - now - minute, full - now - ARGV[1]}
+    return {full - now - minute, minute}
 end
 redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
 return {0, full - now}

@@ -31,7 +31,7 @@ def _async_driver(value: Any) -> Any:
 class Settings(BaseSettings):
     """One field per setting; `.env.example` has a line for each."""
 
-    model_config = SettingsConfigDict(env_prefix="PINION_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PINION_", env_ignore_empty=True, extra="ignore")
 
     home: Annotated[Path, AfterValidator(Path.expanduser)] = Path.home() / ".local/share/pinion"
     """Folder for everything Pinion keeps on this host."""
