@@ -68,7 +68,7 @@ async def store(
         "created_at": clock(),
         "expires_at": None if seconds is None else clock(seconds),
     }
-    async with database.single_statement() as transaction:
+    async with database.transaction() as transaction:
         await transaction.execute(insert(Token).values(**values))
 
 
