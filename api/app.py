@@ -10,7 +10,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
+from api.callers import Callers
 from api.dependencies import Services
+from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import account, contents, files, health, models, predictions, stream, versions
 from shared.database import Database
 from shared.live import Feed
@@ -51,8 +53,9 @@ def create_app(settings: Settings) -> FastAPI:
         redis = open_redis(settings.redis_url)
         listening = open_listening_redis(settings.redis_url, connections=2)
         database = Database(settings, redis)
-        async with Feed(listening) as feed:
-            app.state.services = Services(settings, database, feed)
+        limits = RateLimits(settings, redis) if settings.rate_limits else None
+        async with Feed(listening) as feed, Callers(database) as callers:
+            app.state.services = Services(settings, database, feed, callers, limits)
             yield
         await redis.aclose()
         await listening.aclose()
@@ -65,5 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)
     errors.install(app)
+    if settings.rate_limits:
+        app.add_middleware(AllowanceHeaders)
     app.add_middleware(VersionPrefix)
     return app
