@@ -10,7 +10,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
+from api.callers import Callers
 from api.dependencies import Services
+from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import account, contents, files, health, metrics, models, predictions, stream, versions, workers
 from api.traffic import Traffic, histogram
 from shared.database import Database
@@ -52,8 +54,9 @@ def create_app(settings: Settings) -> FastAPI:
         redis = open_redis(settings.redis_url)
         listening = open_listening_redis(settings.redis_url, connections=2)
         database = Database(settings, redis)
-        async with Feed(listening) as feed:
-            app.state.services = Services(settings, database, feed)
+        limits = RateLimits(settings, redis) if settings.rate_limits else None
+        async with Feed(listening) as feed, Callers(database) as callers:
+            app.state.services = Services(settings, database, feed, callers, limits)
             yield
         await redis.aclose()
         await listening.aclose()
@@ -69,5 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     app.state.http_seconds = histogram()
     app.add_middleware(Traffic, app.state.http_seconds)
+    if settings.rate_limits:
+        app.add_middleware(AllowanceHeaders)
     app.add_middleware(VersionPrefix)
     return app

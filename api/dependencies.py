@@ -6,21 +6,19 @@ Nothing is decided about predictions here.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy import Row
 
-from shared import accounts
+from api.callers import Callers
+from api.rate_limits import Bucket, RateLimits
+from shared.contract import Scope
 from shared.database import Database
-from shared.errors import BodyTooLarge, Unauthenticated, UnsupportedMediaType
+from shared.errors import BodyTooLarge, Forbidden, Unauthenticated, UnsupportedMediaType
 from shared.json_body import parse_body
 from shared.live import Feed
 from shared.settings import Settings
-
-_TOKEN_CACHE_SECONDS = 5
-"""A revoked token works this much longer at most."""
 
 
 @dataclass(slots=True)
@@ -30,10 +28,11 @@ class Services:
     settings: Settings
     database: Database
     feed: Feed
+    callers: Callers
+    rate_limits: RateLimits | None
+    """None where everybody may ask as often as they like."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process is asked to end, so that open streams let go."""
-    callers: dict[str, tuple[float, Row[Any]]] = field(default_factory=dict)
-    """Accounts by token digest, each with the time until which it may be believed."""
 
 
 async def services(request: Request) -> Services:
@@ -45,25 +44,41 @@ async def services(request: Request) -> Services:
 Wired = Annotated[Services, Depends(services)]
 
 
-async def authenticate(request: Request, wired: Wired) -> Row[Any]:
-    """The calling account; raises Unauthenticated with one text for every bad token."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+class Permission:
+    """Lets a request pass if its token has a scope and its account something left; gives the calling account."""
+
+    def __init__(self, scope: Scope | None, bucket: Bucket = Bucket.REQUESTS) -> None:
+        self.scope = scope
+        self._bucket = bucket
+
+    async def __call__(self, request: Request, wired: Wired) -> Row[Any]:
+        caller = await wired.callers.find(_token(request))
+        if caller is None:
+            raise Unauthenticated
+        if wired.rate_limits:
+            await wired.rate_limits.take(request, caller.id, self._bucket)
+        if self.scope and caller.scopes is not None and self.scope not in caller.scopes:
+            raise Forbidden(f"Your token lacks the scope {self.scope}. Use one that was made with it.")
+        return caller
+
+
+def _token(request: Request) -> str:
+    """What stands in the one Authorization header, under either name that the official clients have for it."""
+    given = request.headers.getlist("authorization")
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() not in ("bearer", "token") or not token.strip():
         raise Unauthenticated("You did not pass an authentication token")
-    digest = accounts.digest(token.strip())
-    cached = wired.callers.get(digest)
-    if cached and cached[0] > monotonic():
-        return cached[1]
-    account = await accounts.find_by_token(wired.database, token.strip())
-    if account is None:
-        raise Unauthenticated
-    if len(wired.callers) > 10_000:
-        wired.callers.clear()
-    wired.callers[digest] = (monotonic() + _TOKEN_CACHE_SECONDS, account)
-    return account
+    return token.strip()
 
 
-Caller = Annotated[Row[Any], Depends(authenticate)]
+Caller = Annotated[Row[Any], Depends(Permission(None))]
+PredictionReader = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_READ))]
+PredictionPoller = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_READ, Bucket.POLLS))]
+PredictionWriter = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE))]
+PredictionCreator = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE, Bucket.CREATES))]
+ModelReader = Annotated[Row[Any], Depends(Permission(Scope.MODELS_READ))]
+ModelWriter = Annotated[Row[Any], Depends(Permission(Scope.MODELS_WRITE))]
+WebhookReader = Annotated[Row[Any], Depends(Permission(Scope.WEBHOOKS_READ))]
 
 
 async def public_base(request: Request, wired: Wired) -> str:

@@ -14,11 +14,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "Cannot be read",
         401: "No valid token",
-        403: "Not allowed with this token",
+        403: "Not allowed with this token; `detail` names the scope it lacks",
         404: "Not there, or not yours",
         413: "Too large",
         415: "Not the media type this takes",
         422: "Invalid fields",
+        429: "Too many requests; `Retry-After` says for how long",
         503: "A server behind us is not reachable",
     }.items()
 }

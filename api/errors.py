@@ -31,6 +31,7 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.InvalidVersion: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.Throttled: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Unavailable: 503,
@@ -72,6 +73,10 @@ def _named(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.InvalidRequest):
         fields = [entry._asdict() for entry in error.problems]
         return problem(status, error.title, error.message, invalid_fields=fields)
+    if isinstance(error, errors.Throttled):
+        answer = problem(status, error.title, error.message, retry_after=error.retry_after)
+        answer.headers["Retry-After"] = str(error.retry_after)  # whole seconds: the clients read nothing else
+        return answer
     return problem(status, error.title, error.message)
 
 

@@ -1,6 +1,6 @@
 """What can be run, ready to check an input against: versions never change, so their schemas are compiled once.
 
-Which version is a model's newest is asked of the database every time.
+Which version is a model's newest, and whether others than its owner may run it, is asked of the database every time.
 """
 
 from collections import OrderedDict
@@ -22,24 +22,27 @@ class Runnable:
     """A ready version of a model."""
 
     version_id: str
+    account_id: str
+    """Whose model it is."""
     model: str
     is_iterator: bool
     inputs: InputSchema
 
 
-async def find_runnable(services: Services, reference: str) -> Runnable | None:
-    """What `reference` names: 64 hex digits, `owner/name` or `owner/name:version`."""
-    if reference in _known:
+async def find_runnable(services: Services, account_id: str, reference: str) -> Runnable | None:
+    """What an account means by `reference`: 64 hex digits, `owner/name` or `owner/name:version`."""
+    known = _known.get(reference)
+    if known and known.account_id == account_id:
         _known.move_to_end(reference)
-        return _known[reference]
-    row = await catalog.runnable(services.database, reference)
+        return known
+    row = await catalog.runnable(services.database, account_id, reference)
     return _remember(row) if row else None
 
 
 def _remember(row: Row[Any]) -> Runnable:
     if row.id not in _known:
         schema = compile_schema(row.openapi_schema)
-        _known[row.id] = Runnable(row.id, f"{row.owner}/{row.name}", row.is_iterator, schema)
+        _known[row.id] = Runnable(row.id, row.account_id, f"{row.owner}/{row.name}", row.is_iterator, schema)
         if len(_known) > _LIMIT:
             _known.popitem(last=False)
     return _known[row.id]

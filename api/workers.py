@@ -5,10 +5,11 @@ Reads rows; nothing is asked of a worker itself.
 
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, select
 
 from api.dependencies import Services
 from shared import workers
+from shared.catalog import is_visible
 from shared.rendering import moment
 from shared.tables import Model, Version
 
@@ -20,10 +21,9 @@ async def alive(wired: Services) -> list[Row[Any]]:
 async def holdings(wired: Services, caller: Row[Any], found: list[Row[Any]]) -> list[dict[str, Any]]:
     """What they hold of models the caller may see. Logs are for the owner: predictions of others may print there."""
     ids = {told["version"] for worker in found for told in workers.versions(worker)}
-    may_see = or_(Model.visibility == "public", Model.account_id == caller.id)
     query = select(Version.id, Model.owner, Model.name, Model.account_id).join(Model, Model.id == Version.model_id)
     async with wired.database.reading() as connection:
-        rows = (await connection.execute(query.where(Version.id.in_(ids), may_see))).all() if ids else []
+        rows = (await connection.execute(query.where(Version.id.in_(ids), is_visible(caller.id)))).all() if ids else []
     models = {row.id: row for row in rows}
     return [
         {

@@ -22,6 +22,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+account_app = typer.Typer(no_args_is_help=True, help="Who may use this installation; works on its database.")
+token_app = typer.Typer(no_args_is_help=True, help="What speaks for an account; works on the database.")
+app.add_typer(account_app, name="account")
+app.add_typer(token_app, name="token")
+
 ServerUrl = Annotated[
     str | None, typer.Option("--url", help="Address of the server.", show_default="this machine's Pinion")
 ]
@@ -43,12 +48,19 @@ def push(
     link: Annotated[
         bool, typer.Option("--link", help="Serve the folder where it lies, on this machine, instead of a copy.")
     ] = False,
+    is_public: Annotated[
+        bool | None,
+        typer.Option(
+            "--public/--private", help="Whether every account may run it.", show_default="as it is; a new one private"
+        ),
+    ] = None,
     url: ServerUrl = None,
 ) -> None:
     """Send a model's folder, or a model of the Hugging Face Hub, and have a version of it built."""
     from cli.push import push
 
-    push(source, model, url, task, is_link=link)
+    visibility = None if is_public is None else "public" if is_public else "private"
+    push(source, model, url, task, visibility, is_link=link)
 
 
 @app.command()
@@ -118,6 +130,60 @@ def serve(
 
     options = {"host": host, "port": port, "upload-url": upload_url, "python": python}
     serve(folder, {**options, "await-explicit-shutdown": await_explicit_shutdown})
+
+
+@account_app.command("create")
+def create_account(
+    username: Annotated[str, typer.Argument(help="What its models' names begin with.")],
+    name: Annotated[str | None, typer.Option(help="For people to read.", show_default="the username")] = None,
+    is_organization: Annotated[bool, typer.Option("--organization", help="It stands for several people.")] = False,
+) -> None:
+    """Make an account."""
+    from cli.accounts import create_account
+
+    create_account(username, name or username, is_organization=is_organization)
+
+
+@account_app.command("list")
+def list_accounts() -> None:
+    """Show all accounts."""
+    from cli.accounts import list_accounts
+
+    list_accounts()
+
+
+@token_app.command("create")
+def create_token(
+    username: Annotated[str, typer.Argument(help="The account it speaks for.")],
+    name: Annotated[str, typer.Option(help="What it is for.")] = "unnamed",
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="What it may be used for; repeatable.", show_default="all but models:write"),
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="How long it is valid.", show_default="for good")] = None,
+) -> None:
+    """Make a token and print it, this once."""
+    from cli.accounts import create_token
+
+    create_token(username, name, scopes, days)
+
+
+@token_app.command("list")
+def list_tokens(
+    username: Annotated[str | None, typer.Argument(help="Of this account alone.")] = None,
+) -> None:
+    """Show which tokens there are, without the tokens themselves."""
+    from cli.accounts import list_tokens
+
+    list_tokens(username)
+
+
+@token_app.command("revoke")
+def revoke_token(named: Annotated[str, typer.Argument(help="Its id, as listed, or the token itself.")]) -> None:
+    """Take a token back."""
+    from cli.accounts import revoke_token
+
+    revoke_token(named)
 
 
 @app.command()

@@ -21,7 +21,7 @@ _LIBRARIES = "import torch; from transformers import AutoTokenizer, T5ForConditi
 
 
 def push_command(address: Address, environment: Mapping[str, str]) -> Service:
-    command = (sys.executable, "-m", "cli", "push", str(FOLDER), NAME, "--url", address.url)
+    command = (sys.executable, "-m", "cli", "push", str(FOLDER), NAME, "--public", "--url", address.url)
     return Service("push", command, environment)
 
 

@@ -5,20 +5,18 @@ Nothing is started here.
 
 import json
 import os
-import secrets
 import shutil
-import string
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from cli.failure import Failure
 from shared.file_lock import open_lock, try_lock
+from shared.ids import new_token
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The checkout: where the packages, the migrations and the examples are."""
 
-_BASE62 = string.digits + string.ascii_letters
 # With less the services would start, and fail one by one as they write.
 _LEAST_FREE_BYTES = 100 * 2**20
 # After a kill -9 of an earlier `up` its watchdog needs this long at most to end what is left.
@@ -52,7 +50,7 @@ def obtain_token(folder: Path) -> str:
     """The token kept in the folder, made on first use."""
     if token := stored_token(folder):
         return token
-    token = "r8_" + "".join(secrets.choice(_BASE62) for _ in range(37))
+    token = new_token()
     # Written aside and renamed: a start cut short must not leave half a token behind.
     draft = folder / "token.new"
     draft.unlink(missing_ok=True)

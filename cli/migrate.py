@@ -15,7 +15,6 @@ from cli import configuration
 from cli.failure import Failure
 from cli.home import PROJECT
 
-_PASSWORD = re.compile(r":[^:/@]*@")
 _REVISION = re.compile(r"^(down_)?revision\b[^=\n]*=(.+)$", re.MULTILINE)
 
 
@@ -34,7 +33,7 @@ def migrate() -> None:
         command.upgrade(Config(PROJECT / "alembic.ini"), "head")
         asyncio.run(ensure_default(settings))
     except (OSError, ImportError, SQLAlchemyError, CommandError) as error:
-        database = _PASSWORD.sub(":***@", settings.database_url)
+        database = configuration.shown_database(settings)
         cause = str(error).partition("\n")[0] or type(error).__name__
         raise Failure(
             f"The database {database} cannot be brought up to date ({cause}): "

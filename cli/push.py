@@ -26,26 +26,34 @@ _LOOK_SECONDS = 0.2
 _TAIL_CHARACTERS = 200
 
 
-def push(source: str, model: str, url: str | None, task: str | None = None, *, is_link: bool = False) -> None:
+def push(
+    source: str,
+    model: str,
+    url: str | None,
+    task: str | None = None,
+    visibility: str | None = None,
+    *,
+    is_link: bool = False,
+) -> None:
     """Send a folder, or a model of the Hub as one, show how its version is built, and print its name.
 
     A linked folder is not sent but served where it lies.
     """
     check_name(model)
     if not source.startswith(huggingface.PREFIX):
-        _push(Path(source), model, url, is_link=is_link)
+        _push(Path(source), model, url, visibility, is_link=is_link)
         return
     if is_link:
         raise Failure("A model of the Hub lies in no folder of yours that could be linked: leave out --link.")
     with huggingface.folder_of(source, task) as folder:
-        _push(folder, model, url, is_link=False)
+        _push(folder, model, url, visibility, is_link=False)
 
 
-def _push(folder: Path, model: str, url: str | None, *, is_link: bool) -> None:
+def _push(folder: Path, model: str, url: str | None, visibility: str | None, *, is_link: bool) -> None:
     check_folder(folder)
     entries = _read(folder)
     with connect(url) as client:
-        version = _follow(client, model, _hand_over(client, model, folder, entries, is_link=is_link))
+        version = _follow(client, model, _hand_over(client, model, folder, entries, visibility, is_link=is_link))
         if version["status"] == "failed":
             raise Failure(f"{model} could not be built: {version.get('error') or 'see the log above'}")
         print(f"{model}:{version['id']}")
@@ -75,12 +83,13 @@ def _read(folder: Path) -> list[Entry]:
 
 
 def _hand_over(
-    client: httpx.Client, model: str, folder: Path, entries: list[Entry], *, is_link: bool
+    client: httpx.Client, model: str, folder: Path, entries: list[Entry], visibility: str | None, *, is_link: bool
 ) -> dict[str, Any]:
+    wish = {"visibility": visibility} if visibility else {}
     if not is_link:
-        return upload(client, model, entries)
+        return upload(client, model, entries, wish)
     with _witness() as witness:
-        return upload(client, model, entries, {"path": str(folder.resolve()), **witness})
+        return upload(client, model, entries, {**wish, "link": {"path": str(folder.resolve()), **witness}})
 
 
 @contextmanager

@@ -23,11 +23,9 @@ _PAUSE_SECONDS = 0.5
 _TIMEOUT = httpx.Timeout(30.0, read=900.0)
 
 
-def upload(
-    client: httpx.Client, model: str, entries: list[Entry], link: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """The version that was made of the files."""
-    body = {"files": [entry.described for entry in entries], **({"link": link} if link else {})}
+def upload(client: httpx.Client, model: str, entries: list[Entry], wishes: dict[str, Any]) -> dict[str, Any]:
+    """The version that was made of the files; `wishes` are further keys of the push."""
+    body = {"files": [entry.described for entry in entries], **wishes}
     places = {entry.sha256: entry.place for entry in entries}
     least, tries = -1, 0
     while True:

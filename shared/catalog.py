@@ -7,10 +7,10 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shared.contract import VersionStatus
+from shared.contract import VersionStatus, Visibility
 from shared.database import Database, Transaction, clock
 from shared.ids import new_id
 from shared.queue import BuildJob
@@ -21,19 +21,24 @@ Found = TypeVar("Found")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 """What an owner and a model may be called."""
 _VERSION_ID = re.compile(r"[0-9a-f]{64}")
-_RUNNABLE = (*Version.__table__.c, Model.owner, Model.name)
+_RUNNABLE = (*Version.__table__.c, Model.owner, Model.name, Model.account_id)
 
 
-async def runnable(database: Database, reference: str) -> Row[Any] | None:
-    """The ready version named by 64 hex digits, `owner/name` (its newest) or `owner/name:version`.
+def is_visible(account_id: str) -> ColumnElement[bool]:
+    """Of a model: an account may see and run public ones and its own."""
+    return or_(Model.visibility == Visibility.PUBLIC, Model.account_id == account_id)
 
-    The row holds the version's columns and the model's `owner` and `name`.
+
+async def runnable(database: Database, account_id: str, reference: str) -> Row[Any] | None:
+    """The ready version that an account means by 64 hex digits, `owner/name` (its newest) or `owner/name:version`.
+
+    The row holds the version's columns and the model's `owner`, `name` and `account_id`.
     """
     condition = _named(reference)
     if condition is None:
         return None
     query = select(*_RUNNABLE).join(Model, Model.id == Version.model_id)
-    query = query.where(condition, Version.status == VersionStatus.READY)
+    query = query.where(condition, is_visible(account_id), Version.status == VersionStatus.READY)
     async with database.reading() as connection:
         return (await connection.execute(query)).one_or_none()
 
@@ -49,9 +54,9 @@ def _named(reference: str) -> ColumnElement[bool] | None:
     return and_(is_model, Version.id == (version_id if separator else Model.latest_version_id))
 
 
-async def find_model(database: Database, owner: str, name: str) -> Row[Any] | None:
-    """A model by its name."""
-    query = select(Model.__table__).where(Model.owner == owner, Model.name == name)
+async def find_model(database: Database, account_id: str, owner: str, name: str) -> Row[Any] | None:
+    """A model by its name, if an account may see it."""
+    query = select(Model.__table__).where(Model.owner == owner, Model.name == name, is_visible(account_id))
     async with database.reading() as connection:
         return (await connection.execute(query)).one_or_none()
 
@@ -77,12 +82,22 @@ async def run_counts(database: Database, models: Sequence[str]) -> dict[str, int
         return {model: count for model, count in (await connection.execute(query)).all()}
 
 
-async def add_version(database: Database, account_id: str, owner: str, name: str, version_id: str) -> Row[Any]:
-    """Register files just stored and have a worker look at them; makes the model, public, if there was none.
+async def add_version(
+    database: Database,
+    account_id: str,
+    owner: str,
+    name: str,
+    version_id: str,
+    visibility: Visibility | None = None,
+) -> Row[Any]:
+    """Register files just stored and have a worker look at them; makes the model if there was none.
 
-    A version that failed before is tried again; any other that is known already is returned as it is.
+    Without `visibility` a model stays as it is, and a new one is private. A version that failed before is tried again;
+    any other that is known already is returned as it is.
     """
-    model_id = await _ensure(database, lambda transaction: _ensure_model(transaction, account_id, owner, name))
+    model_id = await _ensure(
+        database, lambda transaction: _ensure_model(transaction, account_id, owner, name, visibility)
+    )
     return await _ensure(database, lambda transaction: _ensure_version(transaction, model_id, version_id))
 
 
@@ -95,13 +110,18 @@ async def _ensure(database: Database, write: Callable[[Transaction], Awaitable[F
             return await write(transaction)
 
 
-async def _ensure_model(transaction: Transaction, account_id: str, owner: str, name: str) -> str:
+async def _ensure_model(
+    transaction: Transaction, account_id: str, owner: str, name: str, visibility: Visibility | None
+) -> str:
     query = select(Model.id).where(Model.owner == owner, Model.name == name)
     found: str | None = (await transaction.execute(query)).scalar_one_or_none()
     if found:
+        if visibility:
+            await transaction.execute(update(Model).where(Model.id == found).values(visibility=visibility))
         return found
-    values = {"id": new_id(), "account_id": account_id, "owner": owner, "name": name, "visibility": "public"}
-    await transaction.execute(insert(Model).values(**values, created_at=clock()))
+    values = {"id": new_id(), "account_id": account_id, "owner": owner, "name": name}
+    seen_by = visibility or Visibility.PRIVATE
+    await transaction.execute(insert(Model).values(**values, visibility=seen_by, created_at=clock()))
     return values["id"]
 
 

@@ -41,6 +41,30 @@ class Residence(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+class Visibility(StrEnum):
+    """Who may see and run a model: everybody with an account, or its owner."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class AccountType(StrEnum):
+    """Who an account stands for."""
+
+    USER = "user"
+    ORGANIZATION = "organization"
+
+
+class Scope(StrEnum):
+    """What a token may be used for; none includes another. Files go with the predictions they are made for."""
+
+    PREDICTIONS_READ = "predictions:read"
+    PREDICTIONS_WRITE = "predictions:write"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    WEBHOOKS_READ = "webhooks:read"
+
+
 class WebhookEvent(StrEnum):
     """What a webhook can tell of; `completed` is the one that is owed and retried."""
 
@@ -202,6 +226,8 @@ class Push(BaseModel):
 
     files: list[PushedFile]
     link: LinkedFolder | None = None
+    visibility: Visibility | None = None
+    """Of the model from now on; None leaves it as it is, and a new one private."""
 
 
 class MissingContent(BaseModel):
@@ -239,7 +265,7 @@ class Model(BaseModel):
     owner: str
     name: str
     description: str | None
-    visibility: str
+    visibility: Visibility
     is_official: bool
     github_url: str | None
     paper_url: str | None
@@ -292,7 +318,7 @@ class FilePage(BaseModel):
 class Account(BaseModel):
     """Whose token it is."""
 
-    type: str
+    type: AccountType
     username: str
     name: str
     github_url: str | None = None
@@ -320,3 +346,4 @@ class Problem(BaseModel):
     detail: str
     status: int
     invalid_fields: list[InvalidField] | None = None
+    retry_after: int | None = None

@@ -20,7 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Float
 
 from shared.connections import Connections
-from shared.queue import RedisPool, Sendable
+from shared.queue import RedisPool, Sendable, open_redis
 from shared.settings import Settings
 from shared.tables import Timestamp
 
@@ -137,6 +137,17 @@ class Database:
     async def close(self) -> None:
         await self._connections.close()
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database alone, for a command that soon ends: nothing it does is told to Redis."""
+    database = Database(settings, open_redis(settings.redis_url))
+    try:
+        yield database
+    finally:
+        await database.redis.aclose()
+        await database.close()
 
 
 def open_engine(settings: Settings, checkout_seconds: float = 5.0, waits_for_disk: bool = True) -> AsyncEngine:

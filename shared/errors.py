@@ -18,6 +18,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── InvalidVersion
     │   ├── Unauthenticated
     │   ├── Forbidden
+    │   ├── Throttled               carries the seconds until it may be tried again
     │   ├── NotFound
     │   └── Conflict
     │       └── ModelBusy
@@ -143,6 +144,16 @@ class Forbidden(RequestError):
     """Your token does not allow this."""
 
     title = "Forbidden"
+
+
+class Throttled(RequestError):
+    """Too many requests of this account."""
+
+    title = "Request was throttled"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Request was throttled. Your rate limit resets in ~{retry_after}s.")
 
 
 class NotFound(RequestError):

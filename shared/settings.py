@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
@@ -31,9 +31,9 @@ def _async_driver(value: Any) -> Any:
 class Settings(BaseSettings):
     """One field per setting; `.env.example` has a line for each."""
 
-    model_config = SettingsConfigDict(env_prefix="PINION_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PINION_", env_ignore_empty=True, extra="ignore")
 
-    home: Path = Path.home() / ".local/share/pinion"
+    home: Annotated[Path, AfterValidator(Path.expanduser)] = Path.home() / ".local/share/pinion"
     """Folder for everything Pinion keeps on this host."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -80,6 +80,14 @@ class Settings(BaseSettings):
     """How long an uploaded file is kept."""
     output_seconds: float = Field(default=0.0, ge=0)
     """How long an output file is kept; 0: as long as its prediction."""
+    rate_limits: bool = False
+    """Whether an account may only do so much in a minute; the numbers below are Replicate's."""
+    creates_per_minute: int = Field(default=600, gt=0)
+    """New predictions of an account."""
+    polls_per_minute: int = Field(default=60_000, gt=0)
+    """Looks of an account at single predictions, which clients repeat until one has ended."""
+    requests_per_minute: int = Field(default=3000, gt=0)
+    """Everything else an account asks for."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
 

@@ -81,7 +81,11 @@ class Token(Table):
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
     name: Mapped[str] = mapped_column(String(255))
     ending: Mapped[str] = mapped_column(String(4))
+    scopes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """What it may be used for; none is everything, also what is added later."""
     created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
 
 
 class Model(Table):

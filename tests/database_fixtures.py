@@ -28,14 +28,14 @@ from sqlalchemy import Row, insert, make_url, select, update
 
 from api.app import create_app
 from cli import process_tree, valkey
-from shared import lifecycle
+from shared import lifecycle, tokens
 from shared.contract import VersionStatus, WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
 from shared.lifecycle import Request
 from shared.queue import RedisPool, open_listening_redis, open_redis
 from shared.settings import Settings
-from shared.tables import Account, Model, Prediction, Token, Version, WebhookMessage
+from shared.tables import Account, Model, Prediction, Version, WebhookMessage
 from shared.webhooks import new_secret
 from tests.servers import POSTGRES, fresh_postgres, fresh_redis
 
@@ -235,10 +235,9 @@ class Rows:
             await transaction.execute(insert(Version).values(**values))
         return str(values["id"])
 
-    async def add_token(self, token: str = TOKEN) -> None:
-        values = {"digest": sha256(token.encode()).hexdigest(), "account_id": self.account_id, "name": "test"}
-        async with self.database.transaction() as transaction:
-            await transaction.execute(insert(Token).values(**values, ending=token[-4:], created_at=clock()))
+    async def add_token(self, token: str = TOKEN, **changes: Any) -> None:
+        """A token for everything, or for what `changes` say."""
+        await tokens.store(self.database, token, self.account_id, "test", **changes)
 
     def wanted(self, **changes: Any) -> Request:
         """A request for a prediction, with all that is not said."""

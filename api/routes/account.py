@@ -5,7 +5,7 @@ Nothing is changed here.
 
 from fastapi import APIRouter, Response
 
-from api.dependencies import Caller
+from api.dependencies import Caller, WebhookReader
 from api.documentation import ERRORS
 from api.routes.predictions import answer
 from shared import contract, rendering
@@ -20,6 +20,6 @@ async def get_account(caller: Caller) -> Response:
 
 
 @router.get("/webhooks/default/secret", response_model=contract.WebhookSecret, responses=ERRORS)
-async def get_webhook_secret(caller: Caller) -> Response:
+async def get_webhook_secret(caller: WebhookReader) -> Response:
     """The key to verify webhooks with."""
     return answer({"key": caller.webhook_secret})

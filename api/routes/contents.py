@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
-from api.dependencies import Caller, Wired, bounded
+from api.dependencies import ModelWriter, Wired, bounded
 from api.documentation import ERRORS
 from api.routes.predictions import answer
 from shared import contract
@@ -34,7 +34,7 @@ _RAW: dict[str, Any] = {"requestBody": {"required": True, "content": {"applicati
 async def put_content(
     sha256: str,
     request: Request,
-    caller: Caller,
+    caller: ModelWriter,
     wired: Wired,
     size: Annotated[int, Query(ge=0)],
     offset: Annotated[int, Query(ge=0)] = 0,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import Row, and_, select
 
-from api.dependencies import Base, Caller, Services, Wired
+from api.dependencies import Base, PredictionReader, PredictionWriter, Services, Wired
 from api.documentation import ERRORS
 from api.paging import read_page
 from api.routes.predictions import answer
@@ -54,7 +54,7 @@ _BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-
     responses={201: {"model": contract.File}, **ERRORS},
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
-async def upload_file(request: Request, caller: Caller, wired: Wired, base: Base) -> Response:
+async def upload_file(request: Request, caller: PredictionWriter, wired: Wired, base: Base) -> Response:
     """Keep a file for a day; its `urls.get` can be given as an input."""
     settings = wired.settings
     with await asyncio.to_thread(Incoming, settings.home) as incoming:
@@ -69,7 +69,7 @@ async def upload_file(request: Request, caller: Caller, wired: Wired, base: Base
 
 @router.get("/files", response_model=contract.FilePage, responses=ERRORS)
 async def list_files(
-    request: Request, caller: Caller, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
+    request: Request, caller: PredictionReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
     """Your uploaded files, newest first."""
     is_own = and_(File.account_id == caller.id, File.prediction_id.is_(None), File.expires_at > clock())
@@ -78,13 +78,13 @@ async def list_files(
 
 
 @router.get("/files/{file_id}", response_model=contract.File, responses=ERRORS)
-async def get_file(file_id: str, caller: Caller, wired: Wired, base: Base) -> Response:
+async def get_file(file_id: str, caller: PredictionReader, wired: Wired, base: Base) -> Response:
     """What is known about an uploaded file."""
     return answer(_shown(await _own(wired, caller, file_id), caller, base))
 
 
 @router.delete("/files/{file_id}", status_code=204, responses=ERRORS)
-async def delete_file(file_id: str, caller: Caller, wired: Wired) -> Response:
+async def delete_file(file_id: str, caller: PredictionWriter, wired: Wired) -> Response:
     """Forget an uploaded file."""
     row = await _own(wired, caller, file_id)
     await files.remove(wired.database, wired.settings.home, row.id)

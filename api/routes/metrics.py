@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCol
 from prometheus_client.core import Metric
 
 from api import figures
-from api.dependencies import Caller, Wired
+from api.dependencies import ModelReader, Wired
 from api.documentation import ERRORS
 from shared.accounts import DEFAULT_USERNAME
 from shared.errors import Forbidden
@@ -33,7 +33,7 @@ class _Collected:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **ERRORS},
 )
-async def read_metrics(request: Request, caller: Caller, wired: Wired) -> Response:
+async def read_metrics(request: Request, caller: ModelReader, wired: Wired) -> Response:
     """Figures in Prometheus' text format, for tokens of the first account."""
     if caller.username != DEFAULT_USERNAME:
         raise Forbidden("These figures tell of everybody's models. Read them with the token of PINION_API_TOKEN.")

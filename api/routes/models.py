@@ -6,9 +6,9 @@ Pushing a version makes a model; see `versions`.
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, select
 
-from api.dependencies import Base, Caller, Wired
+from api.dependencies import Base, ModelReader, Wired
 from api.documentation import ERRORS
 from api.paging import read_page
 from api.routes.predictions import answer
@@ -24,10 +24,10 @@ PAGE_SIZE = 25
 
 @router.get("/models", response_model=contract.ModelPage, responses=ERRORS)
 async def list_models(
-    request: Request, caller: Caller, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
+    request: Request, caller: ModelReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
     """Public models and your own, newest first."""
-    query = select(Model.__table__).where(or_(Model.visibility == "public", Model.account_id == caller.id))
+    query = select(Model.__table__).where(catalog.is_visible(caller.id))
     page = await read_page(wired, query, Model, cursor, PAGE_SIZE)
     latest = await catalog.find_versions(wired.database, [row.latest_version_id for row in page.rows])
     counts = await catalog.run_counts(wired.database, [f"{row.owner}/{row.name}" for row in page.rows])
@@ -39,7 +39,7 @@ async def list_models(
 
 
 @router.get("/models/{owner}/{name}", response_model=contract.Model, responses=ERRORS)
-async def get_model(owner: str, name: str, caller: Caller, wired: Wired, base: Base) -> Response:
+async def get_model(owner: str, name: str, caller: ModelReader, wired: Wired, base: Base) -> Response:
     """One model with its newest version, and where that is up."""
     row = await visible_model(wired, caller, owner, name)
     latest = await catalog.find_versions(wired.database, [row.latest_version_id])
@@ -52,7 +52,7 @@ async def get_model(owner: str, name: str, caller: Caller, wired: Wired, base: B
 
 async def visible_model(wired: Wired, caller: Row[Any], owner: str, name: str) -> Row[Any]:
     """A model the caller may see; raises NotFound for a private one of somebody else."""
-    row = await catalog.find_model(wired.database, owner, name)
-    if row is None or (row.visibility != "public" and row.account_id != caller.id):
+    row = await catalog.find_model(wired.database, caller.id, owner, name)
+    if row is None:
         raise NotFound
     return row

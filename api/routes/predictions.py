@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from sqlalchemy import Row, select
 
 from api import waiting
-from api.dependencies import Base, Caller, JsonBody, Services, Wired
+from api.dependencies import (
+    Base,
+    JsonBody,
+    PredictionCreator,
+    PredictionPoller,
+    PredictionReader,
+    PredictionWriter,
+    Services,
+    Wired,
+)
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
 from api.versions_cache import Runnable, find_runnable
@@ -45,11 +54,11 @@ Prefer = Annotated[list[str] | None, Header(description="`wait` or `wait=n`: hol
     openapi_extra=json_request(contract.VersionPredictionRequest),
 )
 async def create_prediction(
-    caller: Caller, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
+    caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
 ) -> Response:
     """Run a version: by its id, or by `owner/name` for the newest one."""
     wanted = _checked(contract.VersionPredictionRequest, body)
-    found = await find_runnable(wired, wanted.version)
+    found = await find_runnable(wired, caller.id, wanted.version)
     if found is None:
         raise InvalidVersion
     return await _create(wired, caller, base, found, wanted, prefer)
@@ -62,10 +71,10 @@ async def create_prediction(
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_model_prediction(
-    owner: str, name: str, caller: Caller, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
+    owner: str, name: str, caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
 ) -> Response:
     """Run the newest version of a model."""
-    found = await find_runnable(wired, f"{owner}/{name}")
+    found = await find_runnable(wired, caller.id, f"{owner}/{name}")
     if found is None:
         raise NotFound
     return await _create(wired, caller, base, found, _checked(contract.PredictionRequest, body), prefer)
@@ -74,7 +83,7 @@ async def create_model_prediction(
 @router.get("/predictions", response_model=contract.PredictionPage, responses=ERRORS)
 async def list_predictions(
     request: Request,
-    caller: Caller,
+    caller: PredictionReader,
     wired: Wired,
     base: Base,
     cursor: Annotated[str | None, Query()] = None,
@@ -92,13 +101,13 @@ async def list_predictions(
 
 
 @router.get("/predictions/{prediction_id}", response_model=contract.Prediction, responses=ERRORS)
-async def get_prediction(prediction_id: str, caller: Caller, wired: Wired, base: Base) -> Response:
+async def get_prediction(prediction_id: str, caller: PredictionPoller, wired: Wired, base: Base) -> Response:
     """One prediction as it stands now."""
     return answer(rendering.prediction(await _own(wired, caller, prediction_id), base))
 
 
 @router.post("/predictions/{prediction_id}/cancel", response_model=contract.Prediction, responses=ERRORS)
-async def cancel_prediction(prediction_id: str, caller: Caller, wired: Wired, base: Base) -> Response:
+async def cancel_prediction(prediction_id: str, caller: PredictionWriter, wired: Wired, base: Base) -> Response:
     """Stop a prediction; one that has ended already is returned as it is."""
     row = await _own(wired, caller, prediction_id)
     if row.status not in TERMINAL:

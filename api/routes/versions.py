@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from api.dependencies import Base, Caller, Wired, bounded
+from api.dependencies import Base, ModelReader, ModelWriter, Wired, bounded
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
 from api.routes.models import visible_model
@@ -46,7 +46,7 @@ _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it w
     },
     openapi_extra=json_request(contract.Push),
 )
-async def push_version(owner: str, name: str, request: Request, caller: Caller, wired: Wired) -> Response:
+async def push_version(owner: str, name: str, request: Request, caller: ModelWriter, wired: Wired) -> Response:
     """Add a version by what a Cog model's folder holds. Ours: pushing a model is running its code here.
 
     202 names the contents the server lacks; send them and push again. 200 if this was pushed before. Read the version
@@ -58,19 +58,23 @@ async def push_version(owner: str, name: str, request: Request, caller: Caller, 
         rule = "a model's name has up to 63 lower-case letters, digits, dots, dashes and underscores"
         raise InvalidRequest([Problem("pattern", "name", rule)])
     body = b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)])
-    stored = await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", body)
+    push = await asyncio.to_thread(_read, body)
+    stored = await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", push)
     if not isinstance(stored, str):
         return answer({"missing": stored}, 202)
-    row = await catalog.add_version(wired.database, caller.id, owner, name, stored)
+    row = await catalog.add_version(wired.database, caller.id, owner, name, stored, push.visibility)
     return answer(rendering.version(row), 200 if row.status == VersionStatus.READY else 201)
 
 
-def _store(settings: Settings, account_id: str, model: str, body: bytes) -> str | list[dict[str, Any]]:
-    """The id of the version that was made, or the contents that are missing for it. Raises RequestError."""
+def _read(body: bytes) -> contract.Push:
     try:
-        push = contract.Push.model_validate_json(body)
+        return contract.Push.model_validate_json(body)
     except ValidationError as error:
         raise InvalidPush(f"The body does not say what the folder holds: {_first(error)}.") from None
+
+
+def _store(settings: Settings, account_id: str, model: str, push: contract.Push) -> str | list[dict[str, Any]]:
+    """The id of the version that was made, or the contents that are missing for it. Raises RequestError."""
     check_files(push.files, settings.max_archive_bytes)
     if push.link:
         _check_witness(push.link)
@@ -113,7 +117,7 @@ async def list_versions(
     owner: str,
     name: str,
     request: Request,
-    caller: Caller,
+    caller: ModelReader,
     wired: Wired,
     base: Base,
     cursor: Annotated[str | None, Query()] = None,
@@ -126,7 +130,7 @@ async def list_versions(
 
 
 @router.get("/models/{owner}/{name}/versions/{version_id}", response_model=contract.Version, responses=ERRORS)
-async def get_version(owner: str, name: str, version_id: str, caller: Caller, wired: Wired) -> Response:
+async def get_version(owner: str, name: str, version_id: str, caller: ModelReader, wired: Wired) -> Response:
     """One version, also while it is being built, and where it is up."""
     model = await visible_model(wired, caller, owner, name)
     row = (await catalog.find_versions(wired.database, [version_id])).get(version_id)

@@ -6,7 +6,7 @@ Ours; Replicate tells nothing of the kind. Nothing can be changed here.
 from fastapi import APIRouter, Response
 
 from api import workers
-from api.dependencies import Caller, Wired
+from api.dependencies import ModelReader, Wired
 from api.documentation import ERRORS
 from api.routes.predictions import answer
 from shared import contract
@@ -15,7 +15,7 @@ router = APIRouter(tags=["workers"])
 
 
 @router.get("/workers", response_model=contract.WorkerList, responses=ERRORS)
-async def list_workers(caller: Caller, wired: Wired) -> Response:
+async def list_workers(caller: ModelReader, wired: Wired) -> Response:
     """Prediction workers that are alive, the oldest first, with their memory and the models you may see."""
     rows = await workers.alive(wired)
     held = await workers.holdings(wired, caller, rows)

@@ -55,6 +55,30 @@ def test_push_of_something_wrong_says_what(instance: Instance, arguments: tuple[
     assert_one_sentence(pushed, says)
 
 
+def test_a_second_account_runs_public_models_and_its_own(instance: Instance):
+    assert instance.command("account", "create", "ada").returncode == 0
+    scopes = ("predictions:read", "predictions:write", "models:read", "models:write")
+    full = instance.command("token", "create", "ada", *(word for scope in scopes for word in ("--scope", scope)))
+    ordinary = instance.command("token", "create", "ada")
+
+    def done(token: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        return instance.command(*arguments, PINION_API_TOKEN=token.strip())
+
+    public = done(ordinary.stdout, "run", "pinion/tiny-t5", "-i", "prompt=spell: 4217")
+    assert public.stdout.strip() == "four thousand two hundred seventeen", public.stderr
+    private = done(ordinary.stdout, "run", instance.model("echo"), "-i", "text=hello")
+    assert_one_sentence(private, "Not found")
+    refused = done(ordinary.stdout, "push", PREDICTORS / "echo", "ada/echo")
+    assert_one_sentence(refused, "Your token lacks the scope models:write")
+    pushed = done(full.stdout, "push", PREDICTORS / "echo", "ada/echo")
+    assert pushed.returncode == 0, pushed.stderr
+    own = done(ordinary.stdout, "run", "ada/echo", "-i", "text=hello")
+    assert own.stdout.strip() == "hello"
+
+    assert instance.command("token", "revoke", ordinary.stdout.strip()).returncode == 0
+    until(lambda: "Unauthenticated" in done(ordinary.stdout, "run", "ada/echo", "-i", "text=hello").stderr)
+
+
 def test_the_first_request_that_up_proposes_works_as_pasted(instance: Instance):
     done = subprocess.run(["sh", "-euc", instance.first_request], capture_output=True, text=True, timeout=60)
     prediction = json.loads(done.stdout)

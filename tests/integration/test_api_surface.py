@@ -62,7 +62,17 @@ async def test_without_a_valid_token_nothing_is_told(client: httpx.AsyncClient, 
     answer = await client.get("/v1/account", headers=[(b"authorization", header.encode("latin-1"))])
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert answer.json()["title"] == "Unauthenticated"
+    is_there = header.partition(" ")[0] == "Bearer" and header.partition(" ")[2]
+    detail = f"You did not pass {'a valid' if is_there else 'an'} authentication token"
+    assert answer.json() == {"title": "Unauthenticated", "detail": detail, "status": 401}
+
+
+async def test_of_two_tokens_none_is_taken(client: httpx.AsyncClient) -> None:
+    header = (b"authorization", f"Bearer {TOKEN}".encode())
+    del client.headers["authorization"]
+    assert (await client.get("/v1/account", headers=[header])).status_code == 200
+    answer = await client.get("/v1/account", headers=[header, header])
+    assert (answer.status_code, answer.json()["detail"]) == (401, "You did not pass an authentication token")
 
 
 async def test_an_address_that_exists_and_one_that_does_not_ask_for_the_token_alike(
@@ -81,7 +91,7 @@ async def test_a_token_that_was_taken_back_stops_working_within_seconds(
     async with rows.database.transaction() as transaction:
         await transaction.execute(delete(Token))
     now = asyncio.get_running_loop().time()
-    monkeypatch.setattr("api.dependencies.monotonic", lambda: now + 6)
+    monkeypatch.setattr("api.callers.monotonic", lambda: now + 6)
     assert (await client.get("/v1/account")).status_code == 401
 
 
