@@ -139,7 +139,11 @@ async def test_a_prediction_that_could_only_be_canceled_by_force_does_not_count_
     await until(lambda: (resident.report() or {}).get("running") == 1)
     pid = resident.group
     assert resident.state == Residence.BUSY
-    await until(lambda: resident._process and resident._process._runs)
+
+    async def is_deaf() -> bool:  # before that, the process gives a prediction back that it has not begun
+        return "deaf" in (await rows.prediction(row.id)).logs
+
+    await until(is_deaf)
     resident.cancel(row.id)
     await running
     await until(lambda: resident.group not in (None, pid))
