@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import workers
 from api.dependencies import Services
+from shared.catalog import models_of
 from shared.contract import Status
 from shared.database import clock
-from shared.tables import Model, Prediction, Version, WebhookMessage
+from shared.tables import Prediction, WebhookMessage
 
 Counted = Select[str, int, datetime]
 Groups = list[Row[str, int, datetime]]
@@ -36,8 +37,8 @@ async def read(wired: Services) -> list[Metric]:
         waiting = await _groups(connection, _under_way(Status.STARTING))
         running = await _groups(connection, _under_way(Status.PROCESSING))
         webhooks = await _groups(connection, _webhooks())
-        reports = {worker.id: worker.report or {} for worker in alive}
-        names = await _names(connection, {row[0] for row in (*waiting, *running)} | _versions(reports.values()))
+    reports = {worker.id: worker.report or {} for worker in alive}
+    names = await _names(wired, {row[0] for row in (*waiting, *running)} | _versions(reports.values()))
     return [
         *_queues(waiting, running, names, now),
         *_webhook_backlog(webhooks, now),
@@ -71,11 +72,10 @@ def _versions(reports: Iterable[dict[str, Any]]) -> set[str]:
     }
 
 
-async def _names(connection: AsyncConnection, ids: set[str]) -> dict[str, list[str]]:
+async def _names(wired: Services, ids: set[str]) -> dict[str, list[str]]:
     """The labels of versions: their model, and a short form of their id."""
-    query = select(Version.id, Model.owner, Model.name).join(Model, Model.id == Version.model_id)
-    rows = (await connection.execute(query.where(Version.id.in_(ids)))).all() if ids else []
-    return {row.id: [f"{row.owner}/{row.name}", row.id[:_VERSION_DIGITS]] for row in rows}
+    models = await models_of(wired.database, ids)
+    return {version_id: [f"{row.owner}/{row.name}", version_id[:_VERSION_DIGITS]] for version_id, row in models.items()}
 
 
 def _queues(waiting: Groups, running: Groups, names: dict[str, list[str]], now: datetime) -> Iterator[Metric]:

@@ -5,26 +5,32 @@ Reads rows; nothing is asked of a worker itself.
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 
 from api.dependencies import Services
 from shared import workers
-from shared.catalog import is_visible
+from shared.catalog import is_visible, models_of
 from shared.rendering import moment
-from shared.tables import Model, Version
 
 
 async def alive(wired: Services) -> list[Row[Any]]:
     return await workers.alive(wired.database, wired.settings.lease_seconds)
 
 
-async def holdings(wired: Services, caller: Row[Any], found: list[Row[Any]]) -> list[dict[str, Any]]:
-    """What they hold of models the caller may see. Logs are for the owner: predictions of others may print there."""
-    ids = {told["version"] for worker in found for told in workers.versions(worker)}
-    query = select(Version.id, Model.owner, Model.name, Model.account_id).join(Model, Model.id == Version.model_id)
-    async with wired.database.reading() as connection:
-        rows = (await connection.execute(query.where(Version.id.in_(ids), is_visible(caller.id)))).all() if ids else []
-    models = {row.id: row for row in rows}
+async def holdings(
+    wired: Services, caller: Row[Any], found: list[Row[Any]], version_id: str | None = None
+) -> list[dict[str, Any]]:
+    """What they hold, of one version or of all, of models the caller may see.
+
+    Logs are for the owner: predictions of others may print there.
+    """
+    held = [
+        (worker, told)
+        for worker in found
+        for told in workers.versions(worker)
+        if version_id is None or told["version"] == version_id
+    ]
+    models = await models_of(wired.database, {told["version"] for _, told in held}, is_visible(caller.id))
     return [
         {
             "worker": worker.id,
@@ -33,15 +39,14 @@ async def holdings(wired: Services, caller: Row[Any], found: list[Row[Any]]) -> 
             **told,
             "logs": told["logs"] if model.account_id == caller.id else None,
         }
-        for worker in found
-        for told in workers.versions(worker)
+        for worker, told in held
         if (model := models.get(told["version"]))
     ]
 
 
 async def residence(wired: Services, caller: Row[Any], version_id: str) -> dict[str, Any]:
     """What a version's JSON says of where it is up."""
-    held = [each for each in await holdings(wired, caller, await alive(wired)) if each["version"] == version_id]
+    held = await holdings(wired, caller, await alive(wired), version_id)
     return {"is_warm": any(each["state"] in workers.UP for each in held), "workers": held}
 
 

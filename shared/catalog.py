@@ -4,7 +4,7 @@ Files of a version live in `storage`; how it is run is the worker's business.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
@@ -21,7 +21,8 @@ Found = TypeVar("Found")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 """What an owner and a model may be called."""
 _VERSION_ID = re.compile(r"[0-9a-f]{64}")
-_RUNNABLE = (*Version.__table__.c, Model.owner, Model.name, Model.account_id)
+_OF_MODEL = (Model.owner, Model.name, Model.account_id)
+_RUNNABLE = (*Version.__table__.c, *_OF_MODEL)
 
 
 def is_visible(account_id: str) -> ColumnElement[bool]:
@@ -66,6 +67,18 @@ async def find_versions(database: Database, ids: Sequence[str]) -> dict[str, Row
     query = select(Version.__table__).where(Version.id.in_(ids))
     async with database.reading() as connection:
         return {row.id: row for row in (await connection.execute(query)).all()}
+
+
+async def models_of(
+    database: Database, version_ids: Collection[str], *conditions: ColumnElement[bool]
+) -> dict[str, Row[Any]]:
+    """`owner`, `name` and `account_id` of the models that versions belong to, by the versions' ids."""
+    if not version_ids:
+        return {}
+    query = select(Version.__table__.c.id, *_OF_MODEL).join(Model, Model.id == Version.model_id)
+    async with database.reading() as connection:
+        rows = (await connection.execute(query.where(Version.id.in_(version_ids), *conditions))).all()
+    return {row.id: row for row in rows}
 
 
 async def given_weights(database: Database, version_id: str) -> Row[Any]:

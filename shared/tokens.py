@@ -68,7 +68,7 @@ async def store(
         "created_at": clock(),
         "expires_at": None if seconds is None else clock(seconds),
     }
-    async with database.transaction() as transaction:
+    async with database.single_statement() as transaction:
         await transaction.execute(insert(Token).values(**values))
 
 
@@ -84,7 +84,7 @@ async def list_all(database: Database, username: str | None = None) -> Sequence[
 async def revoke(database: Database, named: str) -> Row[Any] | None:
     """Take back the token with a short id, or the token itself: one that was found where it should not be."""
     known = Token.digest.startswith(named) if _ID.fullmatch(named) else Token.digest == digest(named)
-    async with database.transaction() as transaction:
+    async with database.single_statement() as transaction:
         return (await transaction.execute(delete(Token).where(known).returning(Token.__table__))).one_or_none()
 
 

@@ -18,7 +18,7 @@ from shared.file_names import name_of_url
 
 _AT_ONCE = 8
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
-_WEB = ("http://", "https://")
+WEB = ("http://", "https://")
 _DATA = "data:"
 
 Download = Callable[[str, IO[bytes]], Awaitable[None]]
@@ -78,7 +78,7 @@ async def fetch_file(url: str, folder: Path, download: Download, find: Find) -> 
         path = folder / name_of_url(url)
         await asyncio.to_thread(lambda: path.write_bytes(_decoded(url)))
         return path
-    if not url.lower().startswith(_WEB):
+    if not url.lower().startswith(WEB):
         raise FileUnavailable("it has to be an http, https or data URL")
     if ours := await find(url):
         content, name = ours

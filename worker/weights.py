@@ -19,7 +19,7 @@ from shared import hub
 from shared.contents import Contents
 from shared.errors import FileUnavailable, OutboundError
 from worker.events import SetupFailed
-from worker.inputs import Download, Find, fetch_file, find_nothing
+from worker.inputs import WEB, Download, Find, fetch_file, find_nothing
 from worker.manifest import WeightsSource, WeightsTarget
 from worker.shelf import Say, Shelf
 
@@ -27,7 +27,6 @@ CONTENTS = "weights"
 """Their place among the contents, where those of the accounts are."""
 _HUB = "hf://"
 _FILE = "file://"
-_WEB = ("http://", "https://")
 _SHOWN_CHARACTERS = 200
 
 
@@ -87,7 +86,7 @@ class Weights:
     ) -> Path:
         if wanted.uri.startswith(_HUB):
             return await self._obtain(wanted.model_dump(), wanted.uri, _from_hub(wanted), say, version_id)
-        if wanted.uri.lower().startswith(_WEB):
+        if wanted.uri.lower().startswith(WEB):
             fill = self._web(wanted.uri, given.find)
             return await self._obtain([given.account_id, wanted.uri], wanted.uri, fill, say, version_id)
         place = source / wanted.uri.removeprefix(_FILE)
