@@ -61,18 +61,14 @@ class PredictionFiles:
         paths = await self.inputs.fetch(wanted, self.folder)
         return replaced(schema, given, lambda name, url: paths[name]), list(paths)
 
-    def take(self, event: Event) -> None:
-        """To be given to the model process."""
-        self.outputs.take(event)
-
     async def settled(self, done: Done) -> Done:
-        """How it has ended, with all outputs stored and nothing left of what it needed to run."""
+        """How it has ended, with its files stored and gone: another prediction may write them under the same names."""
         settled = await self.outputs.settled(done)
-        await self.clean()
+        await self.outputs.close()
         return settled
 
     async def clean(self) -> None:
-        """Remove everything; once is enough, twice does no harm."""
+        """Remove all that it needed to run; once is enough, twice does no harm."""
         await self.outputs.close()
         if self.has_folder:
             await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)

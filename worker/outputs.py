@@ -47,14 +47,15 @@ class OutputFiles:
         self._began = time.time()
         self._originals: set[Path] = set()
 
-    def take(self, event: Event) -> None:
-        """Called by the process for each event, in order; never waits."""
+    def take(self, event: Event) -> "asyncio.Future[None] | None":
+        """Called by the process for each event, in order; what it returns is done when the files are stored."""
         if not self._waiting and not (isinstance(event, Output) and _holds_file(event.value)):
             self._pass_on(event)
-            return
+            return None
         self._waiting.append(event)
         if self._storing is None or self._storing.done():
             self._storing = asyncio.create_task(self._store_waiting())
+        return self._storing
 
     async def settled(self, done: Done) -> Done:
         """How the prediction has ended, once all its files are stored."""

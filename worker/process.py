@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from worker.child import describe_death, spawn
-from worker.events import Done, Event, Log, Metric, Output, SetupFailed
+from worker.events import Done, Event, Log, Metric, Output, SetupFailed, Take
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
-from worker.running import Run
+from worker.running import Run, when_taken
 
 CANCEL_GRACE = timedelta(milliseconds=500)
 
@@ -91,7 +91,7 @@ class ModelProcess:
         self,
         prediction_id: str,
         input: dict[str, Any],
-        take: Callable[[Event], None],
+        take: Take,
         *,
         files: Sequence[str] = (),
         context: dict[str, str] | None = None,
@@ -226,7 +226,9 @@ class ModelProcess:
     def _act_on_run(self, frame: dict[str, Any], run: Run) -> None:
         match frame["type"]:
             case "output":
-                self._give(run, Output(frame["value"]))
+                taking = self._give(run, Output(frame["value"]))
+                if frame.get("waits"):
+                    when_taken(taking, lambda: self._let_go_on(run))
             case "metric":
                 self._give(run, Metric(frame["name"], frame["value"], frame["mode"]))
             case "log":
@@ -236,14 +238,19 @@ class ModelProcess:
             case "done":
                 self._finish(run, Done(frame["status"], frame["output"], frame["error"], frame["predict_time"]))
 
-    def _give(self, run: Run, event: Event) -> None:
+    def _let_go_on(self, run: Run) -> None:
+        if self._runs.get(run.id) is run:
+            self._send({"type": "taken", "id": run.id})
+
+    def _give(self, run: Run, event: Event) -> "asyncio.Future[None] | None":
         try:
-            run.take(event)
+            return run.take(event)
         except Exception as error:  # the caller's own failure; the frames behind this one must still be read
             run.ignore()
             if not run.done.done():
                 run.done.set_exception(error)
             self.cancel(run.id)
+            return None
 
     def _give_log(self, run: Run, text: str) -> None:
         if shown := run.logs.take(text):

@@ -37,9 +37,14 @@ def encode(value: Any) -> str:
         if "JSON compliant" not in str(error):
             raise
         raise ModelError("The output contains NaN or Infinity, which JSON cannot express.") from None
-    if _FILE_MARK in encoded and encoded.count(_FILE_MARK) != _named.files:
+    if holds_file(encoded) and encoded.count(_FILE_MARK) != _named.files:
         raise ModelError("The output contains an object with the key $file, which is reserved; return a cog.Path.")
     return encoded
+
+
+def holds_file(encoded: str) -> bool:
+    """Whether an encoded output names files of the model."""
+    return _FILE_MARK in encoded
 
 
 def _plain(value: Any) -> Any:
