@@ -5,9 +5,9 @@ Nothing is changed here.
 
 from fastapi import APIRouter, Response
 
+from api.bodies import answer
 from api.dependencies import Caller, WebhookReader
 from api.documentation import ERRORS
-from api.routes.predictions import answer
 from shared import contract, rendering
 
 router = APIRouter(tags=["account"])

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
+from api.bodies import answer
 from api.dependencies import ModelWriter, Wired, bounded
 from api.documentation import ERRORS
-from api.routes.predictions import answer
 from shared import contract
 from shared.contents import Contents
 from shared.errors import BodyTooLarge

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import Row, and_, select
 
+from api.bodies import answer
 from api.dependencies import Base, PredictionReader, PredictionWriter, Services, Wired
 from api.documentation import ERRORS
 from api.paging import read_page
-from api.routes.predictions import answer
 from api.uploads import receive
 from shared import contract, files, rendering
 from shared.database import clock

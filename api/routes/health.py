@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.bodies import answer
 from api.dependencies import Services, Wired
-from api.routes.predictions import answer
 
 router = APIRouter(tags=["health"])
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Row, select
 
+from api.bodies import answer
 from api.dependencies import Base, ModelReader, Wired
 from api.documentation import ERRORS
 from api.paging import read_page
-from api.routes.predictions import answer
 from api.workers import residence
 from shared import catalog, contract, rendering
 from shared.errors import NotFound

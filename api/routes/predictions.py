@@ -5,14 +5,13 @@ Running one is the worker's business; every change of status goes through `lifec
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import ValidationError
 from sqlalchemy import Row, select
 
 from api import waiting
+from api.bodies import answer, checked
 from api.dependencies import (
     Base,
     JsonBody,
@@ -28,7 +27,7 @@ from api.paging import read_page
 from api.versions_cache import Runnable, find_runnable
 from shared import contract, files, lifecycle, rendering
 from shared.contract import TERMINAL, WebhookEvent
-from shared.errors import InvalidRequest, InvalidVersion, MalformedRequest, NotFound, Problem
+from shared.errors import InvalidVersion, MalformedRequest, NotFound
 from shared.tables import Prediction
 from shared.webhooks import check_url
 
@@ -41,9 +40,7 @@ _WAIT_MARGIN_SECONDS = 0.2
 """Clients stop listening half a second after the time they named."""
 _CANCEL_SECONDS = 1.0
 _PREFER_WAIT = re.compile(r"(?:^|,)\s*wait(?:\s*=\s*\"?(\d+(?:\.\d+)?)\"?)?\s*(?:,|;|$)", re.IGNORECASE)
-_PROBLEM_TYPES = {"missing": "required", "extra_forbidden": "additional_property_not_allowed", "enum": "enum"}
 
-Wanted = TypeVar("Wanted", bound=contract.PredictionRequest)
 Prefer = Annotated[list[str] | None, Header(description="`wait` or `wait=n`: hold the answer for up to n seconds.")]
 
 
@@ -57,7 +54,7 @@ async def create_prediction(
     caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
 ) -> Response:
     """Run a version: by its id, or by `owner/name` for the newest one."""
-    wanted = _checked(contract.VersionPredictionRequest, body)
+    wanted = checked(contract.VersionPredictionRequest, body)
     found = await find_runnable(wired, caller.id, wanted.version)
     if found is None:
         raise InvalidVersion
@@ -77,7 +74,7 @@ async def create_model_prediction(
     found = await find_runnable(wired, caller.id, f"{owner}/{name}")
     if found is None:
         raise NotFound
-    return await _create(wired, caller, base, found, _checked(contract.PredictionRequest, body), prefer)
+    return await _create(wired, caller, base, found, checked(contract.PredictionRequest, body), prefer)
 
 
 @router.get("/predictions", response_model=contract.PredictionPage, responses=ERRORS)
@@ -133,24 +130,6 @@ async def _own(wired: Services, caller: Row[Any], prediction_id: str) -> Row[Any
     return row
 
 
-def _checked(shape: type[Wanted], body: dict[str, Any]) -> Wanted:
-    """The body's top-level keys, with every problem in Replicate's form."""
-    try:
-        return shape.model_validate(body)
-    except ValidationError as error:
-        raise InvalidRequest([_problem(dict(entry)) for entry in error.errors(include_input=False)]) from error
-
-
-def _problem(entry: dict[str, Any]) -> Problem:
-    name, *deeper = (str(part) for part in entry["loc"])
-    if entry["type"] == "missing":
-        return Problem("required", "", f"{name} is required")
-    if entry["type"] == "extra_forbidden":
-        return Problem("additional_property_not_allowed", "", f"Additional property {name[:100]} is not allowed")
-    kind = _PROBLEM_TYPES.get(entry["type"], "invalid_type")
-    return Problem(kind, ".".join([name, *deeper]), entry["msg"])
-
-
 async def _create(
     wired: Services,
     caller: Row[Any],
@@ -199,8 +178,3 @@ def wait_seconds(prefer: str) -> float | None:
     if not found:
         return None
     return min(max(float(found[1] or WAIT_SECONDS_MAX), 1.0), WAIT_SECONDS_MAX)
-
-
-def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON as it stands; building a response model first would cost more than the query."""
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")

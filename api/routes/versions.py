@@ -15,11 +15,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 from sqlalchemy import select
 
+from api.bodies import answer
 from api.dependencies import Base, ModelReader, ModelWriter, Wired, bounded
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
 from api.routes.models import visible_model
-from api.routes.predictions import answer
 from api.workers import residence
 from shared import catalog, contract, rendering
 from shared.contents import Contents

@@ -6,9 +6,9 @@ Ours; Replicate tells nothing of the kind. Nothing can be changed here.
 from fastapi import APIRouter, Response
 
 from api import workers
+from api.bodies import answer
 from api.dependencies import ModelReader, Wired
 from api.documentation import ERRORS
-from api.routes.predictions import answer
 from shared import contract
 
 router = APIRouter(tags=["workers"])

@@ -1,0 +1,24 @@
+"""Whose token it is, and the secret of its webhooks.
+
+Nothing of how tokens or secrets are kept.
+"""
+
+from pydantic import BaseModel
+
+from shared.contract.vocabulary import AccountType
+
+
+class Account(BaseModel):
+    """Whose token it is."""
+
+    type: AccountType
+    username: str
+    name: str
+    github_url: str | None = None
+    avatar_url: str | None = None
+
+
+class WebhookSecret(BaseModel):
+    """The key that signs the account's webhooks."""
+
+    key: str

@@ -1,0 +1,70 @@
+"""The words of the contract: what a status, a scope or an event may be called.
+
+The values are what is stored and sent; they never change their spelling.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a prediction stands; there is no «queued»: waiting and loading are both `starting`."""
+
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
+
+
+class VersionStatus(StrEnum):
+    """Where a pushed version stands; only a ready one can be run."""
+
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Residence(StrEnum):
+    """Where a version stands with one worker: what its next prediction would meet there."""
+
+    COLD = "cold"
+    STARTING = "starting"
+    WARM = "warm"
+    BUSY = "busy"
+    UNHEALTHY = "unhealthy"
+
+
+class Visibility(StrEnum):
+    """Who may see and run a model: everybody with an account, or its owner."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+
+
+class AccountType(StrEnum):
+    """Who an account stands for."""
+
+    USER = "user"
+    ORGANIZATION = "organization"
+
+
+class Scope(StrEnum):
+    """What a token may be used for; none includes another. Files go with the predictions they are made for."""
+
+    PREDICTIONS_READ = "predictions:read"
+    PREDICTIONS_WRITE = "predictions:write"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    WEBHOOKS_READ = "webhooks:read"
+
+
+class WebhookEvent(StrEnum):
+    """What a webhook can tell of; `completed` is the one that is owed and retried."""
+
+    START = "start"
+    OUTPUT = "output"
+    LOGS = "logs"
+    COMPLETED = "completed"
