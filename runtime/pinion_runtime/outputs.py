@@ -19,6 +19,7 @@ import threading
 import types
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Callable
 
 from cog import Secret, URLFile, URLPath
@@ -127,7 +128,7 @@ def _open_file(file: Any) -> dict[str, str]:
             file.flush()
         # A temporary file is gone as soon as the model lets go of it.
         return _local_file(_copied(name) if getattr(getattr(file, "_closer", None), "delete", False) else name)
-    if file.seekable():
+    with suppress(OSError, AttributeError):  # what comes from a pipe is read from where it is
         file.seek(0)
     content = file.read()
     with tempfile.NamedTemporaryFile(suffix=os.path.splitext(str(name or ""))[1], delete=False) as copy:

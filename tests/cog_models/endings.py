@@ -51,6 +51,7 @@ ROWS = [
         "(self) -> str",
         "raise ExceptionGroup('several', [ValueError('a')])",
         fails("several", logs="ValueError: a"),
+        since=11,
     ),
     predicts("assertion", "(self) -> str", "assert 1 == 2, 'not equal'", fails("not equal")),
     predicts(

@@ -18,6 +18,7 @@ ROWS = [
         "return f'{a!r}{b!r}'",
         gives("None1"),
         gives("'x''2'", a="x", b="2"),
+        since=10,
     ),
     predicts(
         "union",
@@ -127,6 +128,7 @@ ROWS = [
         gives(2, a=[1, 2]),
         refuses("a", a=[]),
         refuses("a", a=[1, 2, 3]),
+        since=9,
     ),
     predicts(
         "paths",
@@ -134,6 +136,7 @@ ROWS = [
         "return [each.read_text() for each in a]",
         gives(["hallo", "a"], a=[TEXT, "data:,a"]),
         gives([], a=[]),
+        since=9,
     ),
     predicts(
         "optional-paths",
@@ -192,7 +195,12 @@ ROWS = [
         gives("hi", a=[{"role": "user", "content": "hi"}]),
     ),
     predicts(
-        "annotated", "(self, a: Annotated[str, 'a remark'] = 'x') -> str", "return a", gives("x"), gives("y", a="y")
+        "annotated",
+        "(self, a: Annotated[str, 'a remark'] = 'x') -> str",
+        "return a",
+        gives("x"),
+        gives("y", a="y"),
+        since=9,
     ),
     predicts(
         "annotated-input",
@@ -200,6 +208,7 @@ ROWS = [
         "return a",
         gives("x"),
         gives("y", a="y"),
+        since=9,
     ),
     predicts(
         "annotated-limits",
@@ -208,6 +217,7 @@ ROWS = [
         gives(2),
         gives(3, a=3),
         refuses("a", a=4),
+        since=9,
     ),
     predicts(
         "enum",
@@ -249,6 +259,7 @@ ROWS = [
         """,
         gives(["x", "None"]),
         gives(["y", "[1]"], a="y", b=[1]),
+        since=9,
     ),
     row(
         "string-annotations",
@@ -259,6 +270,7 @@ ROWS = [
         """,
         gives("None[]"),
         gives("1['x']", a=1, b=["x"]),
+        since=9,
     ),
     row(
         "raises-in-validation",

@@ -67,7 +67,7 @@ ROWS = [
         gives(None),
         gives("x", a=False),
     ),
-    predicts("pep604-out", "(self) -> str | None", "return 'x'", gives("x")),
+    predicts("pep604-out", "(self) -> str | None", "return 'x'", gives("x"), since=10),
     predicts("literal-out", "(self) -> Literal['a', 'b']", "return 'b'", gives("b")),
     predicts("union-out", "(self) -> Union[str, List[int]]", "return [1]", gives([1])),
     predicts("one-of-list", "(self) -> List[str]", "return ['a']", gives(["a"])),
@@ -115,6 +115,7 @@ ROWS = [
                 return {numpy.int64(3): numpy.float64(0.5)}
         """,
         gives({"3": 0.5}),
+        package="numpy",
     ),
     predicts(
         "numbers-as-enums",
@@ -195,8 +196,8 @@ ROWS = [
     predicts(
         "record",
         "(self) -> Output",
-        "return Output(segments=[Segment(start=1, text='a')])",
-        gives({"segments": [{"start": 1.0, "text": "a"}], "file": None, "count": 0}),
+        "return Output(segments=[Segment(start=1.5, text='a')])",
+        gives({"segments": [{"start": 1.5, "text": "a"}], "file": None, "count": 0}),
         before=_RECORD,
     ),
     predicts(
@@ -243,6 +244,7 @@ ROWS = [
                 return [numpy.float32(1.5), numpy.int64(2), numpy.bool_(True), numpy.zeros((1, 2)), numpy.array("a")]
         """,
         gives([1.5, 2, True, [[0.0, 0.0]], "a"]),
+        package="numpy",
     ),
     row(
         "numpy-nan",
@@ -253,6 +255,7 @@ ROWS = [
                 return numpy.array([numpy.nan])
         """,
         fails("NaN or Infinity"),
+        package="numpy",
     ),
     row(
         "pydantic",
@@ -270,5 +273,6 @@ ROWS = [
                 return Outer(inner=Inner(path=Path("a.txt")))
         """,
         gives({"inner": {"path": "x"}, "n": 1}),
+        package="pydantic",
     ),
 ]

@@ -43,6 +43,10 @@ class Row:
     answers: tuple[Answer, ...]
     files: dict[str, str] = field(default_factory=dict)
     setup_error: str | None = None
+    since: int = 8
+    """Of Python 3, the minor version whose syntax and names it needs."""
+    package: str = ""
+    """What it needs beside Python."""
 
     def write(self, folder: Path) -> None:
         contents = {"cog.yaml": _MANIFEST, "predict.py": self.source, **self.files}
@@ -51,7 +55,15 @@ class Row:
             (folder / name).write_text(content)
 
 
-def row(name: str, source: str, *answers: Answer, setup_error: str | None = None, **files: str) -> Row:
+def row(
+    name: str,
+    source: str,
+    *answers: Answer,
+    setup_error: str | None = None,
+    since: int = 8,
+    package: str = "",
+    **files: str,
+) -> Row:
     """`source` is predict.py, below the imports that all have, or its own when it begins with some.
 
     Further files are named like `pack__inner_py`; `cog_yaml` replaces the usual one.
@@ -61,12 +73,15 @@ def row(name: str, source: str, *answers: Answer, setup_error: str | None = None
     named = {
         key.replace("__", "/").replace("_py", ".py").replace("_yaml", ".yaml"): each for key, each in files.items()
     }
-    return Row(name, whole, answers, {key: textwrap.dedent(each) for key, each in named.items()}, setup_error)
+    contents = {key: textwrap.dedent(each) for key, each in named.items()}
+    return Row(name, whole, answers, contents, setup_error, since, package)
 
 
-def predicts(name: str, signature: str, body: str, *answers: Answer, before: str = "") -> Row:
+def predicts(name: str, signature: str, body: str, *answers: Answer, before: str = "", since: int = 8) -> Row:
     """A class with one short predict(); `before` stands above it."""
     head, keyword = textwrap.dedent(before), "async def" if signature.startswith("async ") else "def"
     signature = signature.removeprefix("async ")
     function = f"{keyword} predict{signature}:\n" + textwrap.indent(textwrap.dedent(body).strip("\n"), "    ")
-    return row(name, f"{head}\nclass Predictor(BasePredictor):\n{textwrap.indent(function, '    ')}\n", *answers)
+    return row(
+        name, f"{head}\nclass Predictor(BasePredictor):\n{textwrap.indent(function, '    ')}\n", *answers, since=since
+    )

@@ -326,6 +326,7 @@ ROWS = [
         """,
         gives([1, 4, 9]),
         gives([1, 4, 9]),
+        since=9,
     ),
     row(
         "spawned",
@@ -339,6 +340,7 @@ ROWS = [
                     return pool.map(square, [3])
         """,
         gives([9]),
+        since=9,
     ),
     row(
         "threads",
@@ -350,6 +352,7 @@ ROWS = [
                     return list(pool.map(lambda n: n * n, range(3)))
         """,
         gives([0, 1, 4]),
+        since=9,
     ),
     row(
         "main-thread",

@@ -47,7 +47,7 @@ def test_no_two_migrations_claim_to_be_the_newest() -> None:
 
 def test_an_output_that_is_a_number_becomes_a_text_and_all_else_stays(tmp_path: Path) -> None:
     file = tmp_path / "old.db"
-    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0006")
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0007")
     with closing(sqlite3.connect(file, isolation_level=None)) as old:
         _insert_predictions(old, "0.5", "12", '"text"', '{"a": 1.0}', None)
         indexes = _declared(old, "index")
