@@ -19,12 +19,13 @@ def counting(instance: Instance) -> str:
     return instance.model("counts_slowly")
 
 
-def test_push_prints_the_version_and_its_page(instance: Instance, api: Api):
+def test_push_prints_the_version_and_its_address(instance: Instance, api: Api):
     pushed = instance.command("push", PREDICTORS / "echo", "pinion/pushed")
-    version, page = pushed.stdout.splitlines()
+    version, address = pushed.stdout.splitlines()
     assert pushed.returncode == 0
     assert version.partition(":")[0] == "pinion/pushed"
-    assert page == f"{instance.address}/pinion/pushed"
+    assert address == f"{instance.address}/v1/models/pinion/pushed"
+    assert api.get(address).json()["latest_version"]["id"] == version.partition(":")[2]
     assert api.create(version, wait=True, text="hello")["output"] == "hello"
 
 
