@@ -139,7 +139,7 @@ def test_run_of_an_unknown_model_says_so(instance: Instance):
 @on_one_backend
 def test_run_with_a_wrong_token_says_which_one_is_wanted(instance: Instance, counting: str):
     done = instance.command("run", COUNTS_SLOWLY, PINION_API_TOKEN="r8_wrong")
-    assert_one_sentence(done, "set PINION_API_TOKEN")
+    assert_one_sentence(done, "the token is that of PINION_API_TOKEN, else of REPLICATE_API_TOKEN")
 
 
 @on_one_backend
