@@ -85,7 +85,7 @@ class Files:
 
     @asynccontextmanager
     async def of(
-        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], None]
+        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], bool]
     ) -> AsyncIterator[PredictionFiles]:
         """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
         home = self.settings.home

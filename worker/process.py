@@ -118,14 +118,18 @@ class ModelProcess:
             self.cancel(prediction_id)
             raise
 
-    def cancel(self, prediction_id: str) -> None:
-        """Asks; if the prediction does not end within the grace, the process is ended. Harmless at any time."""
+    def cancel(self, prediction_id: str) -> bool:
+        """Asks; if the prediction does not end within the grace, the process is ended. Harmless at any time.
+
+        Whether there was something to cancel, and nobody had done so before.
+        """
         run = self._runs.get(prediction_id)
         if run is None or run.is_canceling:
-            return
+            return False
         run.is_canceling = True
         self._send({"type": "cancel", "id": prediction_id})
         self._give_grace()
+        return True
 
     async def healthcheck(self) -> Health:
         """What the model's own healthcheck() says; well as long as it lives when it has none or is not yet ready."""

@@ -15,7 +15,7 @@ _AS_SQUARE = str.maketrans("{}", "[]")
 
 def is_too_deep(encoded: str) -> bool:
     """Takes the innermost brackets away, level by level: a loop over values would cost more than encoding them."""
-    if encoded.count("[") + encoded.count("{") <= LEVELS_MAX:
+    if len(encoded) <= 2 * LEVELS_MAX or encoded.count("[") + encoded.count("{") <= LEVELS_MAX:
         return False
     brackets = _NO_BRACKETS.sub("", encoded).translate(_AS_SQUARE)
     for _ in range(LEVELS_MAX):

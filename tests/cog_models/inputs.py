@@ -1,8 +1,19 @@
 """What a parameter may be, and what is made of a value."""
 
+from typing import Any
+
 from tests.cog_models.row import fails, gives, predicts, refuses, row
 
 TEXT = "data:text/plain;base64,aGFsbG8="
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """Objects within objects."""
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
 
 ROWS = [
     predicts("text", "(self, a: str) -> str", "return a", gives("x", a="x"), gives("", a=""), refuses("a", a=5)),
@@ -271,6 +282,13 @@ ROWS = [
         gives("None[]"),
         gives("1['x']", a=1, b=["x"]),
         since=9,
+    ),
+    predicts(
+        "nested",
+        "(self, a: dict) -> dict",
+        "return a",
+        gives(deep(60), a=deep(60)),
+        refuses("nested too deeply", a=deep(70)),
     ),
     row(
         "raises-in-validation",

@@ -1,6 +1,7 @@
 """A model may overwrite or remove a file as soon as it goes on: until then what it handed out has been stored."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,11 +10,13 @@ import pytest
 from sqlalchemy import Row
 
 from shared.contract import Status
+from shared.errors import FileUnavailable
 from shared.settings import Settings
 from tests.database_fixtures import Rows
 from tests.host import Host, installed
 from tests.model_processes import Heard, Start, content_of
-from worker.events import Event, Output
+from worker.events import Done, Event, Output
+from worker.outputs import OutputFiles
 
 BYTES_BEFORE = 3_000_000
 both_kinds = pytest.mark.parametrize("predictor", ["overwrites_its_file", "overwrites_its_file_async"])
@@ -75,6 +78,18 @@ async def test_a_cancel_ends_the_wait_and_the_model_cleans_up(start: Start, pred
     next_one = Heard()
     assert (await process.predict("p1", _texts("three"), next_one.take)).status == "succeeded"
     assert len(next_one.items) == 1
+
+
+@pytest.mark.parametrize(("was_canceled", "status"), [(True, "canceled"), (False, "failed")])
+async def test_a_file_that_a_canceled_model_has_removed_is_no_failure(was_canceled: bool, status: str) -> None:
+    async def store(path: Path) -> None:
+        raise FileUnavailable("gone")
+
+    heard = Heard()
+    files = OutputFiles(store, (), heard.take, lambda: not was_canceled)
+    files.take(Output({"$file": "/gone"}))
+    assert (await files.settled(Done("canceled"))).status == status
+    assert heard.items == []
 
 
 def _texts(*texts: str) -> dict[str, Any]:
