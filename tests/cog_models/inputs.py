@@ -252,6 +252,13 @@ ROWS = [
         gives("itnx", class_="x"),
     ),
     predicts(
+        "regex-lookahead",
+        r"(self, a: str = Input(regex=r'^(?!\s*$).+')) -> str",
+        "return a",
+        gives("x", a="x"),
+        refuses("a", a="  "),
+    ),
+    predicts(
         "regex-in-python",
         r"(self, a: str = Input(regex=r'(?i)^ab\d+$', default='ab1')) -> str",
         "return a",
