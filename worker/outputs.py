@@ -136,6 +136,14 @@ def open_output(path: Path) -> IO[bytes]:
     raise FileUnavailable(f"The output file {path.name} is not a regular file.")
 
 
+def place_of(file: IO[bytes]) -> Path:
+    """Where an open file really lies, as far as the system tells; else what it was opened as."""
+    try:
+        return Path(os.readlink(f"/proc/self/fd/{file.fileno()}"))
+    except OSError:
+        return Path(os.path.realpath(os.fsdecode(file.name)))
+
+
 def is_below(place: Path, folder: Path) -> bool:
     """Whether a real place lies in a folder, whatever links lead to that."""
     return place.is_relative_to(os.path.realpath(folder))

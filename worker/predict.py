@@ -83,6 +83,7 @@ class Predictor:
             async with self.resident.seat() as process:
                 if self.resident.is_canceled(row.id):
                     return Done("canceled")
+                files.stay = process.stay(row.id)
                 return await process.predict(row.id, input, files.take, files=named)
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))

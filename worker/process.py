@@ -13,11 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from worker.cell import Stay, folder_name, open_cell
 from worker.child import describe_death, spawn
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
 from worker.running import Run
+from worker.sandbox import Sandbox
 
 CANCEL_GRACE = timedelta(milliseconds=500)
 
@@ -56,6 +58,7 @@ class ModelProcess:
         mode: Literal["predict", "train"] = "predict",
         python: Path | None = None,
         weights: Path | None = None,
+        sandbox: Sandbox | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
@@ -67,9 +70,7 @@ class ModelProcess:
         manifest = await asyncio.to_thread(read_manifest, source)
         start_frame = _start_frame(manifest, mode)
         model = cls(on_setup_log)
-        python = python or Path(sys.executable)
-        handed = {"COG_WEIGHTS": str(weights)} if weights else {}
-        await model._spawn(source, python, {**manifest.environment(python), **handed})
+        await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
         try:
             model._limit_setup(setup_limit)
             model._send(start_frame)
@@ -110,13 +111,17 @@ class ModelProcess:
         self._read_logs()  # what was printed between predictions belongs to none
         run = self._runs[prediction_id] = Run(prediction_id, take, self._loop.create_future())
         request = {"id": prediction_id, "input": input, "files": list(files), "context": context or {}}
-        self._send({"type": "predict", **request})
+        self._send({"type": "predict", **request, "temporary": folder_name(prediction_id)})
         try:
             return await run.done
         except asyncio.CancelledError:
             run.ignore()
             self.cancel(prediction_id)
             raise
+
+    def stay(self, prediction_id: str) -> Stay:
+        """Until it is ended, what the prediction has made is there to be read; then what it left is removed."""
+        return self._child.cell.stay(prediction_id)
 
     def cancel(self, prediction_id: str) -> None:
         """Asks; if the prediction does not end within the grace, the process is ended. Harmless at any time."""
@@ -167,8 +172,17 @@ class ModelProcess:
             self._burial.add_done_callback(lambda burial: impatience.cancel())
         await self.wait_closed()
 
-    async def _spawn(self, source: Path, python: Path, environment: dict[str, str]) -> None:
-        self._child = await spawn(python, source, environment)
+    async def _spawn(
+        self, source: Path, manifest: Manifest, python: Path, weights: Path | None, sandbox: Sandbox | None
+    ) -> None:
+        cell = await open_cell(source, python, sandbox)
+        handed = {"COG_WEIGHTS": str(weights)} if weights else {}
+        environment = manifest.environment(python, cell.variables, is_secluded=cell.is_sandboxed)
+        try:
+            self._child = await spawn(cell, python, source, {**environment, **handed})
+        except BaseException:
+            await cell.leave()
+            raise
         self._loop.add_reader(self._child.frames, self._read_frames)
         self._loop.add_reader(self._child.logs, self._read_logs)
         self._burial = self._loop.create_task(self._bury())
@@ -226,7 +240,7 @@ class ModelProcess:
     def _act_on_run(self, frame: dict[str, Any], run: Run) -> None:
         match frame["type"]:
             case "output":
-                self._give(run, Output(frame["value"]))
+                self._give(run, Output(self._child.cell.from_inside(frame["value"])))
             case "metric":
                 self._give(run, Metric(frame["name"], frame["value"], frame["mode"]))
             case "log":
@@ -234,7 +248,8 @@ class ModelProcess:
             case "interrupted":
                 run.is_heard = True
             case "done":
-                self._finish(run, Done(frame["status"], frame["output"], frame["error"], frame["predict_time"]))
+                output = self._child.cell.from_inside(frame["output"])
+                self._finish(run, Done(frame["status"], output, frame["error"], frame["predict_time"]))
 
     def _give(self, run: Run, event: Event) -> None:
         try:
@@ -317,6 +332,7 @@ class ModelProcess:
         for run in list(self._runs.values()):
             self._finish(run, Done("canceled") if run.is_canceling else Done("failed", error=self._why_ended))
         self._child.close()
+        await self._child.cell.leave()
 
 
 def _start_frame(manifest: Manifest, mode: str) -> dict[str, Any]:

@@ -25,11 +25,13 @@ class Prediction(Cancelable):
         given: dict[str, Any],
         files: Sequence[str] = (),
         context: dict[str, str] | None = None,
+        temporary: str = "",
     ) -> None:
         self.id = prediction_id
         self.input = given
         self.files = files
         self.context = context or {}
+        self.temporary = temporary
 
 
 class Control:
@@ -53,7 +55,8 @@ class Control:
     def _listen(self, frames: Iterator[dict[str, Any]]) -> None:
         for frame in frames:
             if frame["type"] == "predict":
-                prediction = Prediction(frame["id"], frame["input"], frame.get("files", ()), frame.get("context"))
+                given = (frame.get("files", ()), frame.get("context"), frame.get("temporary", ""))
+                prediction = Prediction(frame["id"], frame["input"], *given)
                 self._known[prediction.id] = prediction
                 self._deliver(prediction)
             elif frame["type"] == "cancel":

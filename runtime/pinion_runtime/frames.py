@@ -5,8 +5,9 @@ What a frame causes is not decided here.
 parent to child
   start        {mode, reference, train, concurrency}    once, first. mode: predict or train; "predict.py:Predictor"
                and "train.py:train" or null, relative to the working directory; what cog.yaml says or null
-  predict      {id, input, files, context}    begun in the order in which they are sent. files: names like images.0 of
-               the values that are paths of local files; no other text may be taken for one
+  predict      {id, input, files, context, temporary}    begun in the order in which they are sent. files: names like
+               images.0 of the values that are paths of local files; no other text may be taken for one. temporary: name
+               of a folder to be made in TMPDIR for this prediction, if it runs alone; what it leaves is the parent's
   cancel       {id}                     of a prediction that was sent before; any other id is ignored
   healthcheck  {number}                 answered while predictions run; not while an earlier one is being answered
   (end of file)                         leave, after the predictions that run

@@ -25,6 +25,7 @@ from pinion_runtime.interruption import Interruption
 from pinion_runtime.loading import Model
 from pinion_runtime.outputs import encode
 from pinion_runtime.redaction import redacted, secrets_of
+from pinion_runtime.temporary import TemporaryFolder
 
 _END = object()
 
@@ -72,6 +73,7 @@ class Serving:
         self._control = control
         self._writer = writer
         self._window = Interruption()
+        self._temporary = TemporaryFolder()
         control.interrupt = self._window.request
         control.ask_health = HealthCheck(model.healthcheck, _awaited, writer).ask
 
@@ -95,6 +97,7 @@ class Serving:
         prediction.is_begun = True
         token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
+            self._temporary.open(prediction.temporary)
             arguments = arguments_of(self._model.signature, prediction.input, prediction.files)
             if self._model.signature.is_iterator:
                 self._stream(prediction, arguments)
@@ -107,6 +110,7 @@ class Serving:
             return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
         finally:
             running.reset(token)
+            self._temporary.close()
         # a model that swallowed the interruption is canceled all the same
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
 
