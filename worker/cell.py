@@ -4,8 +4,8 @@ Removed when the process has ended and nobody reads what its predictions have ma
 """
 
 import asyncio
-import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from worker.sandbox import HOME, TEMPORARY, Mount, Sandbox
 
 _PREFIX = "pinion-model-"
 _DRAFT_PREFIX = ".pinion-model-"
+_LEFT = re.compile(r"prediction-\w+")
 
 
 class Cell:
@@ -32,6 +33,7 @@ class Cell:
         self._source = source
         self._sandbox, self._mounts = sandbox, mounts
         self._stays = 0
+        self._left: dict[str, Path] = {}
         self._is_left = False
 
     @property
@@ -53,7 +55,14 @@ class Cell:
     def stay(self, prediction_id: str) -> "Stay":
         """For as long as a prediction's files are needed."""
         self._stays += 1
-        return Stay(self, self._scratch / "tmp" / folder_name(prediction_id))
+        return Stay(self, prediction_id)
+
+    def note_left(self, prediction_id: str, name: str | None) -> None:
+        """A prediction is over, and has left something in a temporary folder of this name. ValueError for another."""
+        if name is not None:
+            if not _LEFT.fullmatch(name):
+                raise ValueError(name)
+            self._left[prediction_id] = self._scratch / "tmp" / name
 
     def may_show(self, place: Path) -> bool:
         """Whether a process here can see what lies at a real place of this machine."""
@@ -81,9 +90,9 @@ class Cell:
         self._is_left = True
         await self._clear()
 
-    async def end_stay(self, folder: Path) -> None:
+    async def end_stay(self, prediction_id: str) -> None:
         """Remove what a prediction has left."""
-        if _is_there(folder):
+        if folder := self._left.pop(prediction_id, None):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         self._stays -= 1
         await self._clear()
@@ -98,8 +107,8 @@ class Cell:
 class Stay:
     """One prediction's, from before it begins until nobody needs its files any more."""
 
-    def __init__(self, cell: Cell, folder: Path) -> None:
-        self._cell, self._folder = cell, folder
+    def __init__(self, cell: Cell, prediction_id: str) -> None:
+        self._cell, self._prediction_id = cell, prediction_id
 
     def may_show(self, place: Path) -> bool:
         """Whether the model can see what lies at a real place of this machine."""
@@ -107,17 +116,7 @@ class Stay:
 
     async def end(self) -> None:
         """Exactly once."""
-        await self._cell.end_stay(self._folder)
-
-
-def _is_there(folder: Path) -> bool:
-    """Rarely, as the process itself removes an empty one: to be looked at without the cost of a thread."""
-    return folder.exists()
-
-
-def folder_name(prediction_id: str) -> str:
-    """Of its temporary folder. Users choose ids, which are no file names."""
-    return f"prediction-{hashlib.sha256(prediction_id.encode(errors='replace')).hexdigest()[:32]}"
+        await self._cell.end_stay(self._prediction_id)
 
 
 async def open_cell(source: Path, python: Path, sandbox: Sandbox | None) -> Cell:

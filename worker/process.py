@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.cell import Stay, folder_name, open_cell
+from worker.cell import Stay, open_cell
 from worker.child import describe_death, spawn
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
 from worker.health import Health, HealthCheck
@@ -111,7 +111,7 @@ class ModelProcess:
         self._read_logs()  # what was printed between predictions belongs to none
         run = self._runs[prediction_id] = Run(prediction_id, take, self._loop.create_future())
         request = {"id": prediction_id, "input": input, "files": list(files), "context": context or {}}
-        self._send({"type": "predict", **request, "temporary": folder_name(prediction_id)})
+        self._send({"type": "predict", **request})
         try:
             return await run.done
         except asyncio.CancelledError:
@@ -249,6 +249,7 @@ class ModelProcess:
                 run.is_heard = True
             case "done":
                 output = self._child.cell.from_inside(frame["output"])
+                self._child.cell.note_left(run.id, frame["left"])
                 self._finish(run, Done(frame["status"], output, frame["error"], frame["predict_time"]))
 
     def _give(self, run: Run, event: Event) -> None:

@@ -25,13 +25,12 @@ class Prediction(Cancelable):
         given: dict[str, Any],
         files: Sequence[str] = (),
         context: dict[str, str] | None = None,
-        temporary: str = "",
     ) -> None:
         self.id = prediction_id
         self.input = given
         self.files = files
         self.context = context or {}
-        self.temporary = temporary
+        self.left: str | None = None  # name of its temporary folder, once that is to be removed
 
 
 class Control:
@@ -55,8 +54,7 @@ class Control:
     def _listen(self, frames: Iterator[dict[str, Any]]) -> None:
         for frame in frames:
             if frame["type"] == "predict":
-                given = (frame.get("files", ()), frame.get("context"), frame.get("temporary", ""))
-                prediction = Prediction(frame["id"], frame["input"], *given)
+                prediction = Prediction(frame["id"], frame["input"], frame.get("files", ()), frame.get("context"))
                 self._known[prediction.id] = prediction
                 self._deliver(prediction)
             elif frame["type"] == "cancel":

@@ -5,9 +5,8 @@ What a frame causes is not decided here.
 parent to child
   start        {mode, reference, train, concurrency}    once, first. mode: predict or train; "predict.py:Predictor"
                and "train.py:train" or null, relative to the working directory; what cog.yaml says or null
-  predict      {id, input, files, context, temporary}    begun in the order in which they are sent. files: names like
-               images.0 of the values that are paths of local files; no other text may be taken for one. temporary: name
-               of a folder to be made in TMPDIR for this prediction, if it runs alone; what it leaves is the parent's
+  predict      {id, input, files, context}    begun in the order in which they are sent. files: names like images.0 of
+               the values that are paths of local files; no other text may be taken for one
   cancel       {id}                     of a prediction that was sent before; any other id is ignored
   healthcheck  {number}                 answered while predictions run; not while an earlier one is being answered
   (end of file)                         leave, after the predictions that run
@@ -20,8 +19,9 @@ child to parent
   interrupted   {id}                                the cancel has reached an async prediction, which may clean up
   healthcheck   {number, error}                     error null: the model is well
   metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes
-  done          {id, status, error, predict_time, output}
-                status: succeeded, failed, canceled; seconds; output: the whole value, null for an iterator.
+  done          {id, status, error, predict_time, left, output}
+                status: succeeded, failed, canceled; seconds; left: a folder in TMPDIR that nobody uses any more, or
+                null; output: the whole value, null for an iterator.
                 Everything the prediction printed is in the log pipe when this frame is written.
 A file in an output is {"$file": "/absolute/path"}.
 """

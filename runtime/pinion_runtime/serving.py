@@ -62,6 +62,7 @@ def conclude(writer: FrameWriter, prediction: Prediction, outcome: Outcome, bega
         "status": outcome.status,
         "error": outcome.error,
         "predict_time": time.perf_counter() - began,
+        "left": prediction.left,
     }
     logs.flush()
     writer.write(compose("done", fields, "output", outcome.output))
@@ -97,7 +98,7 @@ class Serving:
         prediction.is_begun = True
         token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
-            self._temporary.open(prediction.temporary)
+            self._temporary.open()
             arguments = arguments_of(self._model.signature, prediction.input, prediction.files)
             if self._model.signature.is_iterator:
                 self._stream(prediction, arguments)
@@ -110,7 +111,7 @@ class Serving:
             return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
         finally:
             running.reset(token)
-            self._temporary.close()
+            prediction.left = self._temporary.close()
         # a model that swallowed the interruption is canceled all the same
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
 

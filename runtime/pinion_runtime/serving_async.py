@@ -96,12 +96,12 @@ class AsyncServing:
             printing.set(printed)
         try:
             if self._concurrency == 1:  # beside others there is one folder for all: tempfile knows no contexts
-                self._temporary.open(prediction.temporary)
+                self._temporary.open()
             output = await self._predict(prediction, printed)
         except BaseException as error:  # user code: also SystemExit must not end the process
             return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
         finally:
-            self._temporary.close()
+            prediction.left = self._temporary.close()
             if printed:
                 logs.flush()  # here, where it is known whose it is: a model may have wrapped the streams
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)

@@ -106,8 +106,27 @@ async def test_what_a_prediction_leaves_in_temporary_folders_goes_with_it(start:
     assert await answer(process, "temporary") != str(Path(left[0]).parent.parent)
 
 
-async def test_an_empty_temporary_folder_is_removed_by_the_model_itself(start: Start) -> None:
-    assert not exists(await answer(await start(MODEL), "temporary"))
+async def test_an_empty_temporary_folder_is_used_again(start: Start) -> None:
+    process = await start(MODEL)
+    assert await answer(process, "temporary") == await answer(process, "temporary")
+
+
+async def test_a_temporary_folder_that_is_none_ends_the_process(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\n")
+    (tmp_path / "predict.py").write_text(
+        "import os, sys\n"
+        'frame = b\'{"type":"done","id":"p1","status":"succeeded","error":null,\'\n'
+        'frame += b\'"predict_time":1,"left":"../../..","output":null}\\n\'\n'
+        "def predict() -> str:\n"
+        "    for pipe in range(3, 20):\n"
+        "        try:\n"
+        "            os.write(pipe, frame)\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "    return ''\n"
+    )
+    done = await run(await start(tmp_path))
+    assert done.error == "The model process sent something that is no frame."
 
 
 async def test_a_service_prediction_leaves_nothing(settings: Settings, rows: Rows, host: Host, scratch: Path) -> None:
