@@ -79,7 +79,7 @@ def _copy(path: Path, boundaries: Boundaries, incoming: Incoming) -> tuple[str, 
     """Name and type of what was copied."""
     head = b""
     with open_output(path) as source:
-        boundaries.check(place_of(source))  # not before: a model could put something else there meanwhile
+        boundaries.check(place_of(source.fileno(), path))  # not before: a model may change what is there
         while piece := source.read(_PIECE_BYTES):
             head = head or piece[:HEAD_BYTES]
             incoming.write(piece)
