@@ -83,8 +83,7 @@ class OutputFiles:
         """Those that the prediction itself has made: an older one stems from setup(), and the next may need it."""
         for path in self._originals:
             try:
-                if path.stat().st_mtime > self._began:
-                    path.unlink()
+                _remove(path, self._began)
             except OSError as error:
                 import structlog  # not before it is needed: `pinion serve` has to start quickly
 
@@ -137,6 +136,25 @@ def open_output(path: Path) -> IO[bytes]:
         return file
     file.close()
     raise FileUnavailable(f"The output file {path.name} is not a regular file.")
+
+
+def place_of(descriptor: int, name: Path) -> Path:
+    """Where what is open really lies, as far as the system tells; else where its name leads to now."""
+    try:
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return Path(os.path.realpath(name))
+
+
+def _remove(path: Path, began: float) -> None:
+    """A real path of a file, if it has been made since; OSError. What a model has put in its place is left alone."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        is_same = place_of(folder, path.parent) == path.parent
+        if is_same and os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mtime > began:
+            os.unlink(path.name, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def is_below(place: Path, folder: Path) -> bool:

@@ -83,6 +83,7 @@ class Predictor:
             async with self.resident.seat() as process:
                 if self.resident.is_canceled(row.id):
                     return Done("canceled")
+                files.stay = process.stay(row.id)
                 done = await process.predict(row.id, input, files.outputs.take, files=named)
                 return await files.settled(done)
         except SetupFailed as failure:

@@ -217,6 +217,7 @@ class Resident:
                 self.folder,
                 python=needed.python,
                 weights=needed.weights,
+                sandbox=needed.sandbox,
                 setup_limit=self._setup_limit,
                 on_setup_log=say,
             )

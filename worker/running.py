@@ -32,9 +32,9 @@ class Run:
         self.take = lambda event: None
 
 
-def when_taken(taking: "asyncio.Future[None] | None", go_on: Callable[[], None]) -> None:
-    """Calls it once an output is taken, which may be at once."""
+def when_taken(run: Run, taking: "asyncio.Future[None] | None", go_on: Callable[[], object]) -> None:
+    """Calls it once an output is taken, which may be at once, and not when the prediction has ended before."""
     if taking is None:
         go_on()
     else:
-        taking.add_done_callback(lambda taken: go_on())
+        taking.add_done_callback(lambda taken: run.done.done() or go_on())

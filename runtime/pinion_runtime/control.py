@@ -31,6 +31,7 @@ class Prediction(Cancelable):
         self.files = files
         self.context = context or {}
         self.taken: SimpleQueue[None] = SimpleQueue()  # an entry for each output with files that has been stored
+        self.left: str | None = None  # name of its temporary folder, once that is to be removed
 
 
 class Control:

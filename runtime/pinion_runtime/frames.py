@@ -21,8 +21,9 @@ child to parent
   interrupted   {id}                                the cancel has reached an async prediction, which may clean up
   healthcheck   {number, error}                     error null: the model is well
   metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes
-  done          {id, status, error, predict_time, output}
-                status: succeeded, failed, canceled; seconds; output: the whole value, null for an iterator.
+  done          {id, status, error, predict_time, left, output}
+                status: succeeded, failed, canceled; seconds; left: a folder in TMPDIR that nobody uses any more, or
+                null; output: the whole value, null for an iterator.
                 Everything the prediction printed is in the log pipe when this frame is written.
 A file in an output is {"$file": "/absolute/path"}.
 """

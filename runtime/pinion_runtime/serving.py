@@ -25,6 +25,7 @@ from pinion_runtime.interruption import Interruption
 from pinion_runtime.loading import Model
 from pinion_runtime.outputs import encode, holds_file
 from pinion_runtime.redaction import redacted, secrets_of
+from pinion_runtime.temporary import TemporaryFolder
 
 _END = object()
 
@@ -62,6 +63,7 @@ def conclude(writer: FrameWriter, prediction: Prediction, outcome: Outcome, bega
         "status": outcome.status,
         "error": outcome.error,
         "predict_time": time.perf_counter() - began,
+        "left": prediction.left,
     }
     logs.flush()
     writer.write(compose("done", fields, "output", outcome.output))
@@ -73,6 +75,7 @@ class Serving:
         self._control = control
         self._writer = writer
         self._window = Interruption()
+        self._temporary = TemporaryFolder()
         control.interrupt = self._window.request
         control.go_on = lambda prediction: prediction.taken.put(None)
         control.ask_health = HealthCheck(model.healthcheck, _awaited, writer).ask
@@ -97,6 +100,7 @@ class Serving:
         prediction.is_begun = True
         token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
+            self._temporary.open()
             arguments = arguments_of(self._model.signature, prediction.input, prediction.files)
             if self._model.signature.is_iterator:
                 self._stream(prediction, arguments)
@@ -109,6 +113,7 @@ class Serving:
             return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
         finally:
             running.reset(token)
+            prediction.left = self._temporary.close()
         # a model that swallowed the interruption is canceled all the same
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
 

@@ -22,6 +22,7 @@ from pinion_runtime.loading import Model
 from pinion_runtime.outputs import encode, holds_file
 from pinion_runtime.routing import Printed, printing
 from pinion_runtime.serving import Outcome, conclude, failure, metric, output_heads
+from pinion_runtime.temporary import TemporaryFolder
 
 
 class AsyncServing:
@@ -30,6 +31,7 @@ class AsyncServing:
         self._control = control
         self._writer = writer
         self._concurrency = concurrency
+        self._temporary = TemporaryFolder()
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # a setup() that is not async may ask for it
         self._tasks: dict[Prediction, asyncio.Task[Outcome]] = {}
@@ -96,10 +98,13 @@ class AsyncServing:
         if printed:
             printing.set(printed)
         try:
+            if self._concurrency == 1:  # beside others there is one folder for all: tempfile knows no contexts
+                self._temporary.open()
             output = await self._predict(prediction, printed)
         except BaseException as error:  # user code: also SystemExit must not end the process
             return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
         finally:
+            prediction.left = self._temporary.close()
             if printed:
                 logs.flush()  # here, where it is known whose it is: a model may have wrapped the streams
         return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)

@@ -33,8 +33,9 @@ def content(url: str) -> tuple[str, str]:
 
 
 def temporary_files(served: Served) -> list[Path]:
-    """What the server and its model have left in their folder for temporary files."""
-    return [path for path in served.log.parent.rglob("*") if path.is_file() and path != served.log]
+    """What the server and its model have left in their folder for temporary files, but for locks: ours and uv's."""
+    places = served.log.parent.rglob("*")
+    return [path for path in places if path.is_file() and path != served.log and not path.name.endswith("lock")]
 
 
 def test_an_input_file_is_fetched_under_its_own_name_and_leaves_nothing_behind(served: Served, depot: Depot) -> None:
