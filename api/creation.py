@@ -33,6 +33,7 @@ async def create(
     found: Runnable,
     wanted: contract.PredictionRequest,
     prefer: list[str] | None,
+    deployment: str | None = None,
 ) -> Response:
     """Store and queue it; 201 at once or with the result, 202 if the wait is over before that."""
     if file_ids := files.ids_in(wanted.input):
@@ -43,6 +44,7 @@ async def create(
         version_id=found.version_id,
         input=found.inputs.check(wanted.input),
         streams=found.is_iterator,
+        deployment=deployment,
         **_webhook(wired, wanted),
     )
     async with wired.database.single_statement() as transaction:
