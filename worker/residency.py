@@ -63,12 +63,11 @@ class Residency:
             await self.make_room({})
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def make_room(self, wanted_bytes: Mapping[str, int]) -> None:
-        """End idle processes until so much of each memory is free, or none that takes of it is idle."""
-        for memory in self._memories:
-            await self._make_room_in(memory, wanted_bytes.get(memory.name, 0))
+    async def make_room(self, wanted_bytes: Mapping[str, int]) -> bool:
+        """End idle processes until so much of each memory is free, or none that takes of it is idle; whether it is."""
+        return all([await self._make_room_in(memory, wanted_bytes.get(memory.name, 0)) for memory in self._memories])
 
-    async def _make_room_in(self, memory: Memory, wanted_bytes: int) -> None:
+    async def _make_room_in(self, memory: Memory, wanted_bytes: int) -> bool:
         instances = [instance for resident in self._residents.values() for instance in resident.instances]
         up = {group: instance for instance in instances if (group := instance.group)}
         reading = self._readings[memory.name] = await asyncio.to_thread(memory.read, up.keys())
@@ -81,6 +80,7 @@ class Residency:
                 _log.info("model unloaded", version_id=instance.version_id, memory=memory.name, bytes=freed)
                 await instance.unload()
                 excess -= freed
+        return excess <= 0
 
     def report(self) -> dict[str, Any]:
         """What others may know of this host's models; equal as long as nothing changes."""

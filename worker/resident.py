@@ -25,6 +25,8 @@ from worker.tally import Tally
 
 _LOGS_TOLD = 4096
 """Characters of what a process printed outside predictions, told with every change."""
+_NO_ROOM_SECONDS = 5.0
+"""Until it is asked again whether memory allows one process more."""
 _CANCELED_KEPT = 256
 """A cancel that comes between claim and start must not be lost; what a user canceled is not run again."""
 
@@ -43,7 +45,7 @@ class Resident:
         folder: Path,
         setup_limit: timedelta,
         provisions: Provisions,
-        make_room: Callable[[Mapping[str, int]], Awaitable[None]],
+        make_room: Callable[[Mapping[str, int]], Awaitable[bool]],
     ) -> None:
         self.version_id = version_id
         self.folder = folder
@@ -55,6 +57,7 @@ class Resident:
         self._news = asyncio.Event()
         self._bounds = Bounds()
         self._instances = [self._instance()]
+        self._growth: asyncio.Task[None] | None = None
         self._retiring: dict[Instance, asyncio.Task[None]] = {}
         self._canceled: deque[str] = deque(maxlen=_CANCELED_KEPT)
         self._prepared: dict[str, asyncio.Timeout] = {}
@@ -97,11 +100,12 @@ class Resident:
     async def room(self, jobs: int) -> None:
         """Returns when a process is ready for one of so many jobs; raises SetupFailed.
 
-        Where there are more than it can run at once, another process is started if it may, and whichever comes
-        first is waited for, that or a free seat.
+        Where there are more than it can run at once, another process is started if it may and memory allows, and
+        whichever comes first is waited for, that or a free seat.
         """
         while jobs > self.concurrency and self.may_grow and self._next.is_set_up and not self._next.has_seat:
-            next(each for each in self._instances if not each.is_coming).wake()
+            if self._growth is None or self._growth.done():
+                self._growth = asyncio.create_task(self._grow())
             await self._something_new()
         await self.ready()
 
@@ -213,7 +217,7 @@ class Resident:
     async def stop(self) -> None:
         """End every process for good."""
         instances = self.instances
-        await end(*self._retiring.values())
+        await end(*self._retiring.values(), *([self._growth] if self._growth else []))
         await asyncio.gather(*(each.stop() for each in instances))
 
     @property
@@ -226,6 +230,12 @@ class Resident:
 
     def _instance(self) -> Instance:
         return Instance(self.version_id, self.failures, self._launch, self._news)
+
+    async def _grow(self) -> None:
+        if not await self._make_room(self._usual_bytes()):
+            await asyncio.sleep(_NO_ROOM_SECONDS)  # to look at memory costs more than a quick prediction
+        elif self.may_grow:
+            next(each for each in self._instances if not each.is_coming).wake()
 
     async def _something_new(self) -> None:
         self._news.clear()  # nothing is awaited between the question and this, so no wake-up is lost
@@ -242,9 +252,12 @@ class Resident:
                 taken[name] = taken.get(name, 0) + size
         return taken
 
+    def _usual_bytes(self) -> dict[str, int]:
+        """What one process takes, as far as that is known."""
+        return max((each.taken_bytes for each in self._instances), key=lambda taken: sum(taken.values()))
+
     async def _launch(self, say: Say) -> ModelProcess:
-        usual = max((each.taken_bytes for each in self._instances), key=lambda taken: sum(taken.values()))
-        await self._make_room(usual)
+        await self._make_room(self._usual_bytes())
         try:
             needed = await self._provisions.of_version(self.version_id, self.folder, say)
             return await ModelProcess.start(

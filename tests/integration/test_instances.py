@@ -11,7 +11,7 @@ import pytest_asyncio
 from arq.constants import in_progress_key_prefix
 
 from shared import deployments
-from shared.contract import Residence, Status
+from shared.contract import TERMINAL, Residence, Status
 from shared.database import Database
 from shared.live import Feed
 from shared.queue import predict_queue
@@ -186,6 +186,23 @@ async def _all_begun(rows: Rows, ids: list[str]) -> bool:
     return all([(await rows.prediction(each)).status == Status.PROCESSING for each in ids])
 
 
+async def test_a_process_for_which_there_is_no_memory_is_not_added(
+    settings: Settings, database: Database, feed: Feed, rows: Rows
+) -> None:
+    async with hosting(settings, database, feed, HostMemory(180_000_000)) as host, honouring(host, feed):
+        version_id = await installed(settings, rows, "fills_memory")
+        await rows.deployed("wide", version_id=version_id, max_instances=2)
+        resident = host.residency.resident(version_id)
+        await until(lambda: resident.may_grow)
+        await host.run(rows, version_id, input={})
+        assert await host.residency.make_room({})
+        async with taking(host, version_id):
+            made = [await rows.waiting(version_id=version_id, input={"seconds": 0.3}) for _ in range(3)]
+            await until(lambda: resident._growth is not None)
+            await until(lambda: _all_ended(rows, [row.id for row in made]))
+        assert len(up(host, version_id)) == 1
+
+
 async def test_one_after_the_other_needs_no_second_process(settings: Settings, rows: Rows, honest: Host) -> None:
     version_id = await installed(settings, rows, "falls_ill")
     await rows.deployed("wide", version_id=version_id, max_instances=5)
@@ -255,3 +272,28 @@ async def test_what_waits_for_a_process_that_is_starting_is_run_although_its_dep
         (folder / "go").touch()
         await until(lambda: _has_succeeded(rows, direct.id))
         await until(lambda: len(resident.instances) == 1)
+
+
+async def test_with_several_processes_that_die_each_prediction_ends_as_its_own_did(
+    settings: Settings, rows: Rows, honest: Host
+) -> None:
+    version_id = await installed(settings, rows, "falls_ill")
+    await rows.deployed("wide", version_id=version_id, min_instances=1, max_instances=3)
+    resident = honest.residency.resident(version_id)
+    await until(lambda: resident.may_grow)
+    async with taking(honest, version_id):
+        made = {}
+        for number in range(24):
+            dies = number % 4 == 3
+            made[(await rows.waiting(version_id=version_id, input={"dies": dies})).id] = dies
+            if dies:  # one success in between, else it becomes unhealthy and refuses
+                await until(lambda: _all_ended(rows, list(made)), seconds=30)
+        for prediction_id, dies in made.items():
+            row = await rows.prediction(prediction_id)
+            assert row.status == (Status.FAILED if dies else Status.SUCCEEDED), row.error
+        assert len(resident.instances) == 3
+        await until(lambda: up(honest, version_id))
+
+
+async def _all_ended(rows: Rows, ids: list[str]) -> bool:
+    return all([(await rows.prediction(each)).status in TERMINAL for each in ids])
