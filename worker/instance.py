@@ -91,10 +91,9 @@ class Instance:
         self.last_used = datetime.now(UTC)
         self._news.set()
 
-    def interrupt(self, prediction_id: str) -> None:
-        """Cancel a prediction, if it runs here."""
-        if self._process:
-            self._process.cancel(prediction_id)
+    def interrupt(self, prediction_id: str) -> bool:
+        """Cancel a prediction; whether it ran here, and was not being canceled."""
+        return self._process is not None and self._process.cancel(prediction_id)
 
     @property
     def is_up(self) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0008"
-down_revision: str | None = "0007"
+revision: str = "0009"
+down_revision: str | None = "0008"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -60,13 +60,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("predictions", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_predictions_deployment",
-            postgresql_where=sa.text("deployment IS NOT NULL"),
-            sqlite_where=sa.text("deployment IS NOT NULL"),
-        )
-        batch_op.drop_column("deployment")
+    # Not in a batch, which would copy the table and break what refers to it on SQLite.
+    op.drop_index("ix_predictions_deployment", table_name="predictions")
+    op.drop_column("predictions", "deployment")
 
     with op.batch_alter_table("releases", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_releases_version_id"))
