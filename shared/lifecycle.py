@@ -70,6 +70,7 @@ class Request:
     version_id: str
     input: dict[str, Any]
     streams: bool
+    deployment: str | None = None
     webhook: str | None = None
     webhook_events: tuple[str, ...] = tuple(WebhookEvent)
     source: str = "api"
@@ -124,6 +125,7 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
         "account_id": request.account_id,
         "model": request.model,
         "version_id": request.version_id,
+        "deployment": request.deployment,
         "status": Status.STARTING,
         "input": request.input,
         "logs": "",

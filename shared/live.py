@@ -69,6 +69,17 @@ class CancelRequest:
         pipe.publish(cancel_channel(self.worker_id), self.prediction_id)
 
 
+DEPLOYMENTS_CHANNEL = "pinion:deployments"
+"""On which workers hear that they should look at the deployments."""
+
+
+class DeploymentsChanged:
+    """Tells all workers."""
+
+    def write(self, pipe: Pipeline) -> None:
+        pipe.publish(DEPLOYMENTS_CHANNEL, b"")
+
+
 def stream_key(prediction_id: str) -> str:
     """Redis stream holding a prediction's chunks for those who come late."""
     return f"pinion:live:{prediction_id}"
