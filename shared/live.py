@@ -55,7 +55,8 @@ class Chunk(msgspec.Struct, frozen=True):
         # The id says where the items stand, so a repeated write is refused by Redis rather than doubled.
         place = _LAST if self.finished else self.end
         keys = stream_key(self.prediction_id), channel(self.prediction_id)
-        pipe.eval(_TELL, len(keys), *keys, f"{self.attempt}-{place}", msgspec.json.encode(self), KEEP_SECONDS)
+        entry = msgspec.json.encode(self).decode()
+        pipe.eval(_TELL, len(keys), *keys, f"{self.attempt}-{place}", entry, str(KEEP_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
