@@ -4,8 +4,9 @@ Shapes only; nothing here reads a row or decides anything. Field names and value
 """
 
 from shared.contract.account import Account, WebhookSecret
+from shared.contract.collections import Collection, CollectionItem, CollectionPage
 from shared.contract.files import File, FilePage, FileUrls
-from shared.contract.models import Model, ModelPage
+from shared.contract.models import ExampleRequest, Model, ModelCreate, ModelPage, ModelUpdate
 from shared.contract.predictions import (
     Prediction,
     PredictionPage,
@@ -14,6 +15,7 @@ from shared.contract.predictions import (
     VersionPredictionRequest,
 )
 from shared.contract.problems import InvalidField, Problem
+from shared.contract.search import FoundCollection, FoundMetadata, FoundModel, FoundPage, SearchResult
 from shared.contract.versions import (
     LinkedFolder,
     MissingContent,
@@ -40,9 +42,17 @@ __all__ = [
     "TERMINAL",
     "Account",
     "AccountType",
+    "Collection",
+    "CollectionItem",
+    "CollectionPage",
+    "ExampleRequest",
     "File",
     "FilePage",
     "FileUrls",
+    "FoundCollection",
+    "FoundMetadata",
+    "FoundModel",
+    "FoundPage",
     "Holding",
     "InvalidField",
     "LinkedFolder",
@@ -50,7 +60,9 @@ __all__ = [
     "MissingContent",
     "MissingContents",
     "Model",
+    "ModelCreate",
     "ModelPage",
+    "ModelUpdate",
     "Prediction",
     "PredictionPage",
     "PredictionRequest",
@@ -61,6 +73,7 @@ __all__ = [
     "ReceivedContent",
     "Residence",
     "Scope",
+    "SearchResult",
     "Status",
     "Version",
     "VersionPage",
