@@ -11,21 +11,20 @@ from sqlalchemy import Row, Select, delete, insert, select, update
 
 from shared.catalog import is_named, is_visible
 from shared.database import Database, Transaction, clock
-from shared.errors import InvalidRequest, Problem
+from shared.errors import RequestError
 from shared.ids import new_id
 from shared.tables import CollectedModel, Collection, Model
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_SLUG_RULE = "a slug has up to 63 lower-case letters, digits and dashes"
 
 
 async def put(database: Database, slug: str, words: dict[str, str | None], models: Sequence[str]) -> None:
     """Make a collection, or put it in the place of the one so called; `words` are its texts by column.
 
-    `models` are `owner/name`, in order. Raises InvalidRequest for a slug that is none and a model that is not there.
+    `models` are `owner/name`, in order. Raises RequestError for a slug that is none and a model that is not there.
     """
     if not _SLUG.fullmatch(slug):
-        raise InvalidRequest([Problem("pattern", "slug", _SLUG_RULE)])
+        raise RequestError("A slug has up to 63 lower-case letters, digits and dashes.")
     async with database.transaction() as transaction:
         collection_id = await _ensure(transaction, slug, words)
         await transaction.execute(delete(CollectedModel).where(CollectedModel.collection_id == collection_id))
@@ -77,5 +76,5 @@ async def _model_id(transaction: Transaction, reference: str) -> str:
     owner, _, name = reference.partition("/")
     found = (await transaction.execute(select(Model.id).where(is_named(owner, name)))).scalar_one_or_none()
     if found is None:
-        raise InvalidRequest([Problem("invalid_type", "models", f"there is no model {reference[:129]}")])
+        raise RequestError(f"There is no model {reference}: make it, or push it, first.")
     return str(found)
