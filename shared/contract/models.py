@@ -1,4 +1,7 @@
-"""Models on the wire, and how their owners describe them."""
+"""Models on the wire, and how their owners describe them.
+
+The shapes are Replicate's, but for what is said to be ours; a model's files belong to its versions.
+"""
 
 from datetime import datetime
 from typing import Annotated
