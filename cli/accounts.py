@@ -31,6 +31,11 @@ def list_accounts() -> None:
     show(("USERNAME", "TYPE", "NAME", "CREATED"), [(r.username, r.type, r.name, _day(r.created_at)) for r in found])
 
 
+def count() -> int:
+    """How many accounts there are; Failure where the database cannot be asked."""
+    return on_database(accounts.count)
+
+
 def create_token(username: str, name: str, scopes: Sequence[str] | None, days: float | None) -> None:
     """The token alone goes to stdout, for a program to read."""
     wanted = [_scope(scope) for scope in scopes] if scopes else tokens.ORDINARY_SCOPES

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0008"
-down_revision: str | None = "0007"
+revision: str = "0009"
+down_revision: str | None = "0008"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -66,16 +66,16 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("versions", schema=None) as batch_op:
+    with op.batch_alter_table("versions", recreate="never") as batch_op:
         batch_op.drop_column("removed_at")
 
-    with op.batch_alter_table("predictions", schema=None) as batch_op:
+    with op.batch_alter_table("predictions", recreate="never") as batch_op:
         batch_op.drop_index("ix_predictions_examples", postgresql_where=_EXAMPLES, sqlite_where=_EXAMPLES)
         batch_op.drop_column("example_since")
 
     # A removed one may have the name of another, which the older index does not allow.
     op.execute("UPDATE models SET name = id WHERE removed_at IS NOT NULL")
-    with op.batch_alter_table("models", schema=None) as batch_op:
+    with op.batch_alter_table("models", recreate="never") as batch_op:
         batch_op.drop_index("ix_models_owner_name", postgresql_where=_STAYED, sqlite_where=_STAYED)
         batch_op.create_index("ix_models_owner_name", ["owner", "name"], unique=True)
         batch_op.drop_column("removed_at")
