@@ -10,8 +10,11 @@ import pytest
 from shared import run_counts
 from shared.contract import Visibility
 from shared.database import Database
+from shared.ids import new_id
+from shared.settings import Settings
 from shared.tables import Model, Prediction, Version
 from tests.database_fixtures import Rows
+from worker.sweep import Sweep
 
 NEW = {"owner": "pinion", "name": "new", "visibility": "private", "hardware": "cpu"}
 WORDS = {
@@ -236,6 +239,14 @@ async def test_runs_are_counted_exactly_before_and_after_the_past_was_added_up(
     assert await count(client) == 4
     listed = (await client.get("/v1/models")).json()["results"]
     assert [model["run_count"] for model in listed] == [4]
+
+
+async def test_the_sweep_adds_up_what_is_past(rows: Rows, database: Database, settings: Settings) -> None:
+    await rows.change(Model, Model.name == "echo", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    row = await rows.ended()
+    await rows.change(Prediction, Prediction.id == row.id, created_at=datetime(2026, 1, 2, tzinfo=UTC))
+    await Sweep(settings, database, new_id()).tick()
+    assert (await rows.one(Model, Model.name == "echo")).run_count == 1
 
 
 async def test_a_model_does_not_inherit_the_runs_of_an_earlier_one_of_its_name(
