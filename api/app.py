@@ -15,14 +15,17 @@ from api.dependencies import Services
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import (
     account,
+    collections,
     contents,
     deployments,
+    examples,
     files,
     hardware,
     health,
     metrics,
     models,
     predictions,
+    search,
     stream,
     versions,
     workers,
@@ -78,7 +81,21 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    rooms = (predictions, stream, models, versions, deployments, hardware, workers, files, contents, account)
+    rooms = (
+        predictions,
+        stream,
+        models,
+        search,
+        examples,
+        versions,
+        collections,
+        deployments,
+        hardware,
+        workers,
+        files,
+        contents,
+        account,
+    )
     for room in rooms:
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)

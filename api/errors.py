@@ -35,6 +35,7 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.DeploymentInUse: 422,
     errors.Throttled: 429,
     errors.NotFound: 404,
+    errors.StillNeeded: 422,  # one official client repeats whatever is answered with 409
     errors.Conflict: 409,
     errors.Unavailable: 503,
     errors.OutOfSpace: 507,

@@ -26,6 +26,8 @@ account_app = typer.Typer(no_args_is_help=True, help="Who may use this installat
 token_app = typer.Typer(no_args_is_help=True, help="What speaks for an account; works on the database.")
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
+collection_app = typer.Typer(no_args_is_help=True, help="Models that belong together; works on the database.")
+app.add_typer(collection_app, name="collection")
 
 ServerUrl = Annotated[
     str | None, typer.Option("--url", help="Address of the server.", show_default="this machine's Pinion")
@@ -184,6 +186,36 @@ def revoke_token(named: Annotated[str, typer.Argument(help="Its id, as listed, o
     from cli.accounts import revoke_token
 
     revoke_token(named)
+
+
+@collection_app.command("put")
+def put_collection(
+    slug: Annotated[str, typer.Argument(help="What it is called in addresses.")],
+    models: Annotated[list[str] | None, typer.Argument(help="Its models in order, each as owner/name.")] = None,
+    name: Annotated[str | None, typer.Option(help="For people to read.", show_default="the slug")] = None,
+    description: Annotated[str, typer.Option(help="In a sentence.")] = "",
+    full_description: Annotated[Path | None, typer.Option(help="File with all of it, in Markdown.")] = None,
+) -> None:
+    """Make a collection, or replace the one so called."""
+    from cli.collections import put
+
+    put(slug, name or slug, description, full_description, models or [])
+
+
+@collection_app.command("list")
+def list_collections() -> None:
+    """Show all collections."""
+    from cli.collections import list_all
+
+    list_all()
+
+
+@collection_app.command("remove")
+def remove_collection(slug: Annotated[str, typer.Argument(help="Which one.")]) -> None:
+    """Take a collection apart; its models stay."""
+    from cli.collections import remove
+
+    remove(slug)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from shared.tables import Account, Deployment, Prediction, Release
 _QUIET_SECONDS = 15 * 60.0
 """As long must nothing have been asked of a deployment before it can be deleted, as on Replicate."""
 _CANCELS_AT_ONCE = 100
-_IS_NEWEST = and_(Release.deployment_id == Deployment.id, Release.number == Deployment.release)
+IS_NEWEST = and_(Release.deployment_id == Deployment.id, Release.number == Deployment.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def owned(account_id: str) -> Select[Any]:
         Account.name.label("creator_name"),
     )
     query = select(*Deployment.__table__.c, *of_release, Release.created_at.label("released_at"), *creator)
-    query = query.join(Release, _IS_NEWEST).join(Account, Account.id == Release.created_by)
+    query = query.join(Release, IS_NEWEST).join(Account, Account.id == Release.created_by)
     return query.where(Deployment.account_id == account_id)
 
 
@@ -159,7 +159,7 @@ def _full_name(row: Row[Any]) -> str:
 async def bounds(database: Database, skus: Collection[str]) -> dict[str, Bounds]:
     """What all deployments together want of a host with this hardware, by version; those that are stopped nothing."""
     query = select(Release.version_id, func.sum(Release.min_instances), func.sum(Release.max_instances))
-    query = query.join(Deployment, _IS_NEWEST).where(Release.max_instances > 0, Release.hardware.in_(skus))
+    query = query.join(Deployment, IS_NEWEST).where(Release.max_instances > 0, Release.hardware.in_(skus))
     async with database.reading() as connection:
         rows = (await connection.execute(query.group_by(Release.version_id))).all()
     return {version_id: Bounds(int(least), int(most)) for version_id, least, most in rows}

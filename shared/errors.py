@@ -22,6 +22,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── DeploymentInUse
     │   ├── Throttled               carries the seconds until it may be tried again
     │   ├── NotFound
+    │   ├── StillNeeded             it cannot be removed yet; the message says what has to go first
     │   └── Conflict
     │       └── ModelBusy
     ├── Unavailable                 ours to repair; the same request may work later
@@ -174,6 +175,12 @@ class NotFound(RequestError):
     """The requested resource could not be found."""
 
     title = "Not found"
+
+
+class StillNeeded(RequestError):
+    """It is still needed, and so not removed."""
+
+    title = "Still needed"
 
 
 class Conflict(RequestError):

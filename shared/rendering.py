@@ -14,6 +14,7 @@ from shared.file_names import FILE_KEY
 
 COG_VERSION = "0.16.12"
 """Told to clients, which read array outputs differently below 0.3.9."""
+_FOR_ITS_OWNER = ("webhook", "webhook_events_filter")
 
 
 def moment(value: datetime) -> str:
@@ -91,8 +92,17 @@ def version(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> dict[str, Any]:
-    """A model with its newest ready version, if there is one."""
+def example(row: Row[Any], base: str) -> dict[str, Any]:
+    """A prediction as everybody may see it who may see its model: without its owner's webhook and permissions."""
+    shown = prediction(row, base)
+    shown["urls"].pop("stream", None)
+    return {key: value for key, value in shown.items() if key not in _FOR_ITS_OWNER}
+
+
+def model(
+    row: Row[Any], latest: Row[Any] | None, first_example: Row[Any] | None, run_count: int, base: str
+) -> dict[str, Any]:
+    """A model with its newest ready version and its first example, if there are such."""
     return {
         "url": f"{base}/{row.owner}/{row.name}",
         "owner": row.owner,
@@ -100,12 +110,13 @@ def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> 
         "description": row.description,
         "visibility": row.visibility,
         "is_official": False,
-        "github_url": None,
-        "paper_url": None,
-        "license_url": None,
+        "github_url": row.github_url,
+        "paper_url": row.paper_url,
+        "license_url": row.license_url,
+        "weights_url": row.weights_url,
         "run_count": run_count,
-        "cover_image_url": None,
-        "default_example": None,
+        "cover_image_url": row.cover_image_url,
+        "default_example": example(first_example, base) if first_example else None,
         "latest_version": version(latest) if latest and latest.status == VersionStatus.READY else None,
         "created_at": moment(row.created_at),
     }
@@ -135,6 +146,11 @@ def deployment(row: Row[Any]) -> dict[str, Any]:
             },
         },
     }
+
+
+def collection(row: Row[Any]) -> dict[str, Any]:
+    """A collection as lists show it."""
+    return {"name": row.name, "slug": row.slug, "description": row.description}
 
 
 def file(row: Row[Any], owner: str, signature: str, expiry: int, base: str) -> dict[str, Any]:

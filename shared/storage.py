@@ -20,12 +20,25 @@ MAX_ENTRIES = 100_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PART_BYTES_MAX = 255
 _PATH_BYTES_MAX = 1024
-_DRAFTS = (".push-", ".link-")
+_DRAFTS = (".push-", ".link-", ".gone-")
 
 
 def version_folder(home: Path, version_id: str) -> Path:
     """Where the files of a version lie."""
     return home / "versions" / version_id
+
+
+def has_files(home: Path, version_id: str) -> bool:
+    """Whether they are stored here, or elsewhere by a link."""
+    folder = version_folder(home, version_id)
+    return folder.is_symlink() or folder.exists()
+
+
+def set_aside(home: Path, version_id: str) -> Path:
+    """Take a version's files away from their place in one step; where they are now, to be deleted at leisure."""
+    aside = Path(tempfile.mkdtemp(prefix=_DRAFTS[2], dir=home / "versions"))
+    version_folder(home, version_id).rename(aside / version_id)
+    return aside
 
 
 def check_files(files: Sequence[PushedFile], max_bytes: int) -> None:

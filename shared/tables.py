@@ -67,9 +67,9 @@ class Table(DeclarativeBase):
     }
 
 
-def _partial(name: str, *columns: str, where: str) -> Index:
-    """An index over what is under way only, so that it stays as small as the backlog."""
-    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over some rows only, so that it stays as small as what is asked for: a backlog, examples."""
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
 
 
 class Account(Table):
@@ -102,10 +102,10 @@ class Token(Table):
 
 
 class Model(Table):
-    """A named machine-learning model; its versions are what runs."""
+    """A named machine-learning model; its versions are what runs. A removed one leaves its name to another."""
 
     __tablename__ = "models"
-    __table_args__ = (Index(None, "owner", "name", unique=True),)
+    __table_args__ = (_partial("ix_models_owner_name", "owner", "name", where="removed_at IS NULL", unique=True),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
@@ -113,8 +113,22 @@ class Model(Table):
     name: Mapped[str] = mapped_column(String(64))
     visibility: Mapped[str] = mapped_column(String(16))
     description: Mapped[str | None] = mapped_column(Text)
+    readme: Mapped[str | None] = mapped_column(Text)
+    """Markdown."""
+    github_url: Mapped[str | None] = mapped_column(Text)
+    paper_url: Mapped[str | None] = mapped_column(Text)
+    license_url: Mapped[str | None] = mapped_column(Text)
+    weights_url: Mapped[str | None] = mapped_column(Text)
+    cover_image_url: Mapped[str | None] = mapped_column(Text)
+    hardware: Mapped[str | None] = mapped_column(String(64))
+    """As it was wished when the model was made; workers run it where it fits."""
     latest_version_id: Mapped[str | None] = mapped_column(String(64))
+    run_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How many predictions it had before `counted_until`."""
+    counted_until: Mapped[datetime | None]
+    """None until the first have been counted."""
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
 
 
 class Version(Table):
@@ -135,6 +149,7 @@ class Version(Table):
     delivery: Mapped[int]
     queued_at: Mapped[datetime]
     created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
 
 
 class Deployment(Table):
@@ -193,6 +208,7 @@ class Prediction(Table):
         _partial("ix_predictions_deployment", "deployment", "created_at", "id", where="deployment IS NOT NULL"),
         _partial("ix_predictions_waiting", "queued_at", "id", where="status = 'starting'"),
         _partial("ix_predictions_running", "worker_id", where="status = 'processing'"),
+        _partial("ix_predictions_examples", "model", "example_since", "id", where="example_since IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
@@ -217,10 +233,36 @@ class Prediction(Table):
     """How often a worker claimed it: the fencing token of every later write."""
     worker_id: Mapped[str | None] = mapped_column(String(26))
     cancel_requested_at: Mapped[datetime | None]
+    example_since: Mapped[datetime | None]
+    """Since when its model shows it as an example; while it does, nothing of it is removed."""
     queued_at: Mapped[datetime]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+
+
+class Collection(Table):
+    """Models that belong together, as the operator has put them."""
+
+    __tablename__ = "collections"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    slug: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str] = mapped_column(Text)
+    full_description: Mapped[str | None] = mapped_column(Text)
+    """Markdown."""
+    created_at: Mapped[datetime]
+
+
+class CollectedModel(Table):
+    """A model in a collection; `place` counts from 0."""
+
+    __tablename__ = "collected_models"
+
+    collection_id: Mapped[str] = mapped_column(ForeignKey(Collection.id), primary_key=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey(Model.id), primary_key=True)
+    place: Mapped[int]
 
 
 class File(Table):

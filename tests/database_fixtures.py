@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -43,6 +43,8 @@ from tests.servers import POSTGRES, fresh_postgres, fresh_redis
 PROJECT = Path(__file__).resolve().parent.parent
 BACKENDS = ("embedded", "servers")
 TOKEN = "r8_" + "t" * 37
+Command = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
+"""`pinion …` in a process of its own."""
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 EVERY_EVENT = tuple(WebhookEvent)
 SCHEMA: dict[str, Any] = {

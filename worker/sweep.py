@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row, and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from shared import files, lifecycle
+from shared import files, lifecycle, run_counts
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
@@ -217,6 +217,7 @@ class Sweep:
             await transaction.execute(delete(WebhookMessage).where(WebhookMessage.id.in_(ids)))
         if len(ids) < _BATCH:
             self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
+        await run_counts.add_up(self.database)
         await self._forget_files()
 
     async def _forget_files(self) -> None:

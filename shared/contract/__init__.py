@@ -4,6 +4,7 @@ Shapes only; nothing here reads a row or decides anything. Field names and value
 """
 
 from shared.contract.account import Account, WebhookSecret
+from shared.contract.collections import Collection, CollectionItem, CollectionPage
 from shared.contract.deployments import (
     Configuration,
     Deployment,
@@ -14,7 +15,7 @@ from shared.contract.deployments import (
     Release,
 )
 from shared.contract.files import File, FilePage, FileUrls
-from shared.contract.models import Model, ModelPage
+from shared.contract.models import ExampleRequest, Model, ModelCreate, ModelPage, ModelUpdate
 from shared.contract.predictions import (
     Prediction,
     PredictionPage,
@@ -23,6 +24,7 @@ from shared.contract.predictions import (
     VersionPredictionRequest,
 )
 from shared.contract.problems import InvalidField, Problem
+from shared.contract.search import FoundCollection, FoundMetadata, FoundModel, FoundPage, SearchResult
 from shared.contract.versions import (
     LinkedFolder,
     MissingContent,
@@ -49,14 +51,22 @@ __all__ = [
     "TERMINAL",
     "Account",
     "AccountType",
+    "Collection",
+    "CollectionItem",
+    "CollectionPage",
     "Configuration",
     "Deployment",
     "DeploymentChange",
     "DeploymentPage",
     "DeploymentRequest",
+    "ExampleRequest",
     "File",
     "FilePage",
     "FileUrls",
+    "FoundCollection",
+    "FoundMetadata",
+    "FoundModel",
+    "FoundPage",
     "Hardware",
     "Holding",
     "InvalidField",
@@ -65,7 +75,9 @@ __all__ = [
     "MissingContent",
     "MissingContents",
     "Model",
+    "ModelCreate",
     "ModelPage",
+    "ModelUpdate",
     "Prediction",
     "PredictionPage",
     "PredictionRequest",
@@ -77,6 +89,7 @@ __all__ = [
     "Release",
     "Residence",
     "Scope",
+    "SearchResult",
     "Status",
     "Version",
     "VersionPage",

@@ -20,11 +20,12 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
 
 
 class VersionStatus(StrEnum):
-    """Where a pushed version stands; only a ready one can be run."""
+    """Where a pushed version stands; only a ready one can be run, and a removed one is shown to nobody."""
 
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
+    REMOVED = "removed"
 
 
 class Residence(StrEnum):
