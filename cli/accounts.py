@@ -36,6 +36,11 @@ def list_accounts() -> None:
     _show(("USERNAME", "TYPE", "NAME", "CREATED"), [(r.username, r.type, r.name, _day(r.created_at)) for r in found])
 
 
+def show_aborted(username: str, *, is_shown: bool) -> None:
+    _on_database(lambda database: accounts.show_aborted(database, username, is_shown=is_shown))
+    _say(f"{username} sees new predictions that never began as {'aborted' if is_shown else 'canceled'}.")
+
+
 def create_token(username: str, name: str, scopes: Sequence[str] | None, days: float | None) -> None:
     """The token alone goes to stdout, for a program to read."""
     wanted = [_scope(scope) for scope in scopes] if scopes else tokens.ORDINARY_SCOPES

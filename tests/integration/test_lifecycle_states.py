@@ -17,11 +17,12 @@ from sqlalchemy import Row
 
 from shared import lifecycle
 from shared.contract import TERMINAL, Status, WebhookEvent
-from shared.database import Database, Transaction
+from shared.database import Database, Transaction, clock
 from shared.lifecycle import Ending, Progress
 from shared.live import Chunk
 from shared.queue import open_redis
 from shared.settings import Settings
+from shared.tables import Prediction
 from tests.database_fixtures import Rows, alembic
 
 WORKERS = st.sampled_from(["alice", "bob"])
@@ -33,7 +34,8 @@ HOOK = "http://127.0.0.1:9/hook"
 EDGES = {
     (Status.STARTING, Status.PROCESSING),
     (Status.PROCESSING, Status.STARTING),
-    *((status, end) for status in (Status.STARTING, Status.PROCESSING) for end in TERMINAL),
+    *((status, end) for status in (Status.STARTING, Status.PROCESSING) for end in TERMINAL - {Status.ABORTED}),
+    (Status.STARTING, Status.ABORTED),
 }
 
 
@@ -165,6 +167,15 @@ class Life(RuleBasedStateMachine):
             ended = self.change(lambda transaction: lifecycle.cancel_lost(transaction, row))
             assert (ended is not None) == self.is_unchanged(row)
 
+    @rule(is_meant=RARELY, dies=DIES)
+    def expire(self, is_meant: bool, dies: bool) -> None:
+        if is_meant:
+            self.move_deadline(clock(-1))
+            self.change(lambda transaction: lifecycle.expire(transaction, self.now.id), dies)
+            self.move_deadline(None)
+            ended = {} if dies else {Status.STARTING: Status.ABORTED}
+            assert self.read().status == ended.get(self.now.status, self.now.status)
+
     @rule(is_meant=RARELY)
     def fail(self, is_meant: bool) -> None:
         if is_meant:
@@ -210,6 +221,10 @@ class Life(RuleBasedStateMachine):
         owed = [message.event for message in self.run(self.world.rows.messages(row.id))]
         assert owed.count("completed") == (row.status in TERMINAL)
         assert "completed" not in owed[:-1]
+
+    def move_deadline(self, moment: Any) -> None:
+        if self.now.status not in TERMINAL:
+            self.run(self.world.rows.change(Prediction, Prediction.id == self.now.id, deadline=moment))
 
     def read(self) -> Row[Any]:
         return self.run(self.world.rows.prediction(self.now.id))
