@@ -1,4 +1,7 @@
-"""Bodies in their shapes: what came in checked, what goes out written."""
+"""Bodies in their shapes: what came in checked, what goes out written.
+
+No route stands here, and what a value means is not asked.
+"""
 
 from typing import Any, TypeVar
 

@@ -8,8 +8,9 @@ import math
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli import configuration
@@ -49,9 +50,7 @@ def create_token(username: str, name: str, scopes: Sequence[str] | None, days: f
     seconds = None if days is None else math.ceil(days * _DAY_SECONDS)
 
     async def create(database: Database) -> str:
-        account = await accounts.find_by_username(database, username)
-        if account is None:
-            raise Failure(f"There is no account {username}: make it with `pinion account create {username}`.")
+        account = await _known(database, username)
         return await tokens.create(database, account.id, name, wanted, seconds)
 
     token = _on_database(create)
@@ -60,7 +59,12 @@ def create_token(username: str, name: str, scopes: Sequence[str] | None, days: f
 
 
 def list_tokens(username: str | None) -> None:
-    found = _on_database(lambda database: tokens.list_all(database, username))
+    async def find(database: Database) -> Sequence[Row[Any]]:
+        if username:
+            await _known(database, username)
+        return await tokens.list_all(database, username)
+
+    found = _on_database(find)
     heads = ("ID", "ACCOUNT", "NAME", "ENDS IN", "SCOPES", "CREATED", "LAST USED", "EXPIRES")
     lines = [
         (
@@ -83,6 +87,13 @@ def revoke_token(named: str) -> None:
     if gone is None:
         raise Failure("There is no such token: name it by its ID, as `pinion token list` shows it.")
     _say(f"Took back the token {tokens.short_id(gone)} ({gone.name}, ends in {gone.ending}).")
+
+
+async def _known(database: Database, username: str) -> Row[Any]:
+    account = await accounts.find_by_username(database, username)
+    if account is None:
+        raise Failure(f"There is no account {username}: make it with `pinion account create {username}`.")
+    return account
 
 
 def _on_database(work: Callable[[Database], Awaitable[Found]]) -> Found:

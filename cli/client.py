@@ -17,6 +17,10 @@ from cli import home
 from cli.address import read_address
 from cli.failure import Failure
 
+_ABOUT_TOKENS = (
+    "the token is that of PINION_API_TOKEN, else of REPLICATE_API_TOKEN, else, on the server's own machine, "
+    "the one `pinion up` printed"
+)
 _TIMEOUT = httpx.Timeout(30.0, read=120.0)
 
 
@@ -47,10 +51,9 @@ def find_base(url: str | None, folder: Path, environment: Mapping[str, str]) -> 
 
 def find_token(base: str, folder: Path, environment: Mapping[str, str]) -> str | None:
     """The token for a server. The one kept on this machine is for this machine's Pinion, and goes nowhere else."""
-    if token := environment.get("PINION_API_TOKEN"):
+    if token := environment.get("PINION_API_TOKEN") or environment.get("REPLICATE_API_TOKEN"):
         return token
-    ours = home.stored_token(folder) if base == _near_address(folder, environment) else None
-    return ours or environment.get("REPLICATE_API_TOKEN")
+    return home.stored_token(folder) if base == _near_address(folder, environment) else None
 
 
 def answer(response: httpx.Response) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def answer(response: httpx.Response) -> dict[str, Any]:
     problem = content if isinstance(content, dict) else {}
     title = problem.get("title") or f"HTTP {response.status_code}"
     detail = str(problem.get("detail") or f"unexpected answer from {response.url}").strip()
-    hint = " (set PINION_API_TOKEN to the token that `pinion up` printed)" if response.status_code == 401 else ""
+    hint = f" ({_ABOUT_TOKENS})" if response.status_code == 401 else ""
     raise Failure(f"{title}: {detail}{hint}")
 
 

@@ -30,7 +30,10 @@ def locate(environment: Mapping[str, str]) -> Path:
 
 def prepare(folder: Path) -> None:
     """Make the folder, readable by nobody else: it holds the token and all inputs and outputs."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileNotFoundError:  # although its parents are made: the kernel's own file systems say so
+        raise Failure(f"{folder} cannot be made there: choose another data folder with PINION_HOME=/path.") from None
     if (free := shutil.disk_usage(folder).free) < _LEAST_FREE_BYTES:
         raise Failure(
             f"The disk that holds {folder} is full ({free // 2**20} MB free): free some space, "

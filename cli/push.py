@@ -57,7 +57,7 @@ def _push(folder: Path, model: str, url: str | None, visibility: str | None, *, 
         if version["status"] == "failed":
             raise Failure(f"{model} could not be built: {version.get('error') or 'see the log above'}")
         print(f"{model}:{version['id']}")
-        print(answer(client.get(f"/models/{model}"))["url"], flush=True)
+        print(client.base_url.join(f"models/{model}"), flush=True)
 
 
 def check_folder(folder: Path) -> None:

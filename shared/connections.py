@@ -1,16 +1,23 @@
 """Database connections kept open between two uses.
 
-Taking one from the engine's pool and giving it back costs more than a short statement. What a statement does is not
-known here.
+Taking one from the engine's pool and giving it back costs more than a short statement. One that has died meanwhile is
+lent to nobody. What a statement does is not known here.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+IDLE_SECONDS = 240.0
+"""Routers between us and a server may forget a silent connection without a word; many do after five minutes."""
+_UNUSED_SINCE = "unused since"
 
 
 class Connections:
@@ -20,6 +27,8 @@ class Connections:
         self._transactional = _Kind(engine)
         self._autocommit = _Kind(engine.execution_options(isolation_level="AUTOCOMMIT"))
         self._spares = spares
+        event.listen(engine.sync_engine, "checkin", _note_the_time)
+        event.listen(engine.sync_engine, "checkout", _refuse_what_is_dead)
 
     @asynccontextmanager
     async def transactional(self) -> AsyncIterator[AsyncConnection]:
@@ -36,7 +45,7 @@ class Connections:
     @asynccontextmanager
     async def _lent(self, kind: "_Kind") -> AsyncIterator[AsyncConnection]:
         """One that saw a failure is not kept."""
-        connection = kind.spares.pop() if kind.spares else await kind.engine.connect()
+        connection = await _living_spare(kind) or await kind.engine.connect()
         try:
             yield connection
         except BaseException as error:
@@ -45,22 +54,50 @@ class Connections:
             await _close(connection)
             raise
         if len(kind.spares) < self._spares:
+            connection.info[_UNUSED_SINCE] = monotonic()
             kind.spares.append(connection)
         else:
             await _close(connection)
 
     async def close(self) -> None:
         """Give the spares back to the engine."""
+        unused: list[AsyncConnection] = []
         for kind in (self._transactional, self._autocommit):
             spares, kind.spares = kind.spares, []
-            for connection in spares:
-                await _close(connection)
+            unused += spares
+        await asyncio.gather(*map(_close, unused))
 
 
 @dataclass(slots=True)
 class _Kind:
     engine: AsyncEngine
     spares: list[AsyncConnection] = field(default_factory=list)
+
+
+async def _living_spare(kind: _Kind) -> AsyncConnection | None:
+    while kind.spares:
+        connection = kind.spares.pop()
+        below = connection.sync_connection  # the asynchronous way to the driver would cost a switch of greenlets
+        if below and _is_alive(below.connection.driver_connection, below.info):
+            return connection
+        await connection.invalidate()
+        await _close(connection)
+    return None
+
+
+def _is_alive(driver_connection: Any, info: dict[Any, Any]) -> bool:
+    """As far as can be told without asking the server, which would cost a round trip each time."""
+    is_closed = getattr(driver_connection, "is_closed", None)  # SQLite's have no server that could close them
+    return not (is_closed and is_closed()) and monotonic() - info.get(_UNUSED_SINCE, monotonic()) < IDLE_SECONDS
+
+
+def _note_the_time(dbapi_connection: object, record: Any) -> None:
+    record.info[_UNUSED_SINCE] = monotonic()
+
+
+def _refuse_what_is_dead(dbapi_connection: object, record: Any, proxy: object) -> None:
+    if not _is_alive(record.driver_connection, record.info):
+        raise DisconnectionError  # the pool opens another one in its place
 
 
 async def _close(connection: AsyncConnection) -> None:

@@ -169,7 +169,10 @@ async def record(transaction: Transaction, progress: Progress, event: WebhookEve
 
 
 async def finish(transaction: Transaction, ending: Ending) -> bool:
-    """`processing → succeeded · failed · canceled`; False if this attempt may no longer write."""
+    """`processing → succeeded · failed · canceled`; False if this attempt may no longer write.
+
+    May be repeated after an answer was lost on the way: what has been written then is told again.
+    """
     ended = ending.row_after
     message = _message(ended, WebhookEvent.COMPLETED, _LAST, transaction.address)
     if message and transaction.joins_writes:
@@ -182,7 +185,18 @@ async def finish(transaction: Transaction, ending: Ending) -> bool:
         is_mine = (await transaction.execute(_FINISH, ending._parameters)).one_or_none()
         if is_mine:
             await _complete(transaction, ended)
-    return is_mine is not None
+    return is_mine is not None or await _is_written(transaction, ending)
+
+
+async def _is_written(transaction: Transaction, ending: Ending) -> bool:
+    is_same = and_(_T.attempt == ending.row.attempt, _T.completed_at == ending.completed_at)
+    query = select(_T.id).where(_T.id == ending.row.id, _T.status == ending.status, is_same)
+    if (await transaction.execute(query)).one_or_none() is None:
+        return False
+    _end_stream(transaction, ending.row_after)
+    if is_wanted(ending.row, WebhookEvent.COMPLETED):
+        transaction.outbox.append(DeliverJob(ending.row.id, str(_LAST)))
+    return True
 
 
 def takes_one_statement(ending: Ending, joins_writes: bool) -> bool:

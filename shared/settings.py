@@ -3,14 +3,20 @@
 Nobody else reads the environment; a value that cannot work stops the start with a sentence.
 """
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
+
+_DRIVERS = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""A bearer token of RFC 6750."""
 
 
 def _networks(value: Any) -> Any:
@@ -24,8 +30,23 @@ def _async_driver(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     scheme, separator, rest = value.partition("://")
-    drivers = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
-    return f"{drivers.get(scheme, scheme)}{separator}{rest}"
+    driver = _DRIVERS.get(scheme.partition("+")[0])
+    if value and not (driver and separator):
+        raise ValueError("it takes postgresql://user:password@host/name or sqlite:////path/to/file")
+    return f"{driver}{separator}{rest}" if driver else value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("it takes an address like https://pinion.example.com")
+    return value.rstrip("/")
+
+
+def _sendable(token: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(token.get_secret_value()):
+        raise ValueError("a token takes letters, digits and -._~+/= only, as it has to pass through an HTTP header")
+    return token
 
 
 class Settings(BaseSettings):
@@ -37,7 +58,7 @@ class Settings(BaseSettings):
     """Folder for everything Pinion keeps on this host."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    api_token: SecretStr | None = None
+    api_token: Annotated[SecretStr, AfterValidator(_sendable)] | None = None
     """The first account's token; `pinion up` makes one when it is missing."""
     database_url: Annotated[str, BeforeValidator(_async_driver)] = Field(
         default="", validation_alias=AliasChoices("DATABASE_URL", "database_url")
@@ -45,7 +66,7 @@ class Settings(BaseSettings):
     """Empty: SQLite in `home`."""
     redis_url: str = Field(default="", validation_alias=AliasChoices("REDIS_URL", "redis_url"))
     """Empty: the private Valkey's socket in `home`."""
-    public_url: str = ""
+    public_url: Annotated[str, AfterValidator(_web_address)] = ""
     """Address under which clients reach the API; empty: the one a client used, in webhooks http://host:port."""
     webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks webhooks may reach although they are private, comma-separated."""
@@ -100,7 +121,6 @@ class Settings(BaseSettings):
             self.database_url = f"sqlite+aiosqlite:///{self.home / 'pinion.db'}"
         if not self.redis_url:
             self.redis_url = f"unix://{self.home / 'valkey.sock'}"
-        self.public_url = self.public_url.rstrip("/")
 
     @property
     def address(self) -> str:

@@ -243,6 +243,8 @@ class WebhookMessage(Table):
     attempts: Mapped[int]
     next_attempt_at: Mapped[datetime]
     """When it is due; while it is being delivered, when that claim lapses."""
+    claimed_by: Mapped[str | None] = mapped_column(String(26))
+    """The sender that delivers it, or did last."""
     last_answer: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
 

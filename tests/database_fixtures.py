@@ -148,8 +148,9 @@ def backend(name: str, folder: Path) -> Iterator[Backend]:
 async def outage(servers: Backend) -> AsyncIterator[None]:
     """Nothing can be written inside: Postgres refuses every connection, SQLite's file is locked by somebody else."""
     if servers.name == "embedded":
-        with closing(sqlite3.connect(make_url(servers.database_url).database or "")) as other:
-            other.execute("BEGIN IMMEDIATE")
+        file = make_url(servers.database_url).database or ""
+        with closing(sqlite3.connect(file, check_same_thread=False)) as other:
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")  # whoever is writing needs this loop to commit
             yield
         return
     name = make_url(servers.database_url).database

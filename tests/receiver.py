@@ -27,19 +27,23 @@ class Delivery:
 
 
 class Receiver:
-    """Started by `receiving`; `answers` are the statuses of the next requests, then 200."""
+    """Started by `receiving`; `answers` are the statuses of the next requests, then 200. It answers while it may."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
         self.deliveries: list[Delivery] = []
         self.answers: list[int] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self._changed = threading.Condition()
 
     def take(self, delivery: Delivery) -> int:
         with self._changed:
             self.deliveries.append(delivery)
             self._changed.notify_all()
-            return self.answers.pop(0) if self.answers else 200
+            status = self.answers.pop(0) if self.answers else 200
+        self.may_answer.wait(60)
+        return status
 
     def wait_for(self, enough: Callable[[list[Delivery]], Any], seconds: float = 15.0) -> list[Delivery]:
         """Deliveries once `enough` of them holds; fails the test with what came otherwise."""

@@ -54,6 +54,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
             state="delivering",
             attempts=_MESSAGES.c.attempts + 1,
             next_attempt_at=clock(bindparam("lapses", type_=Float)),
+            claimed_by=bindparam("by_sender"),
         )
         .returning(_MESSAGES)
     )
@@ -80,6 +81,8 @@ class Sender:
     settings: Settings
     database: Database
     client: Outbound
+    id: str
+    """In whose name messages are claimed: a sender that dies is known to by its sign of life."""
     _secrets: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     async def deliver(self, queue: BellWorker, prediction_id: str) -> None:
@@ -95,7 +98,7 @@ class Sender:
     async def _claim(self, transaction: Transaction, prediction_id: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
         lapses = self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS
-        claimed = await transaction.execute(_CLAIM, {"lane": prediction_id, "lapses": lapses})
+        claimed = await transaction.execute(_CLAIM, {"lane": prediction_id, "lapses": lapses, "by_sender": self.id})
         return claimed.one_or_none()
 
     async def _attempt(self, message: Row[Any]) -> Outcome:

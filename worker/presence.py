@@ -1,16 +1,14 @@
 """This worker's sign of life with what it tells of its models, and what it hears to be canceled.
 
-A row with a lease by the database's clock, and a locked file by which processes of the same host know at once that
-it has died. What becomes of a dead worker's predictions is decided in `sweep`.
+A row with a lease by the database's clock, and a `life_sign` by which processes of the same host know at once that it
+has died. What becomes of a dead worker's predictions is decided in `sweep`.
 """
 
 import asyncio
-import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,12 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared import lifecycle
 from shared.contract import Status
 from shared.database import Database, clock
-from shared.file_lock import open_lock, try_lock
 from shared.ids import new_id
 from shared.live import Feed, cancel_channel
 from shared.settings import Settings
 from shared.tables import Prediction, Worker
 from shared.tasks import end, start
+from worker.life_sign import give_sign, take_back
 
 HOST = socket.gethostname()
 _CLAIMED = (
@@ -36,11 +34,6 @@ _CLAIMED = (
     Prediction.cancel_requested_at,
 )
 _log = structlog.get_logger()
-
-
-def lock_file(home: Path, worker_id: str) -> Path:
-    """Locked for as long as the worker lives, however it ends."""
-    return home / "run" / f"{worker_id}.lock"
 
 
 class Presence:
@@ -63,7 +56,7 @@ class Presence:
         self._interrupt = interrupt
         self._report = report
         self._told: dict[str, Any] = {}
-        self._lock = -1
+        self._sign = -1
         self._carried: Counter[str] = Counter()
 
     @contextmanager
@@ -89,24 +82,19 @@ class Presence:
     async def _register(self) -> None:
         """A new name is used only once the database knows it: claims under any other would be nobody's."""
         name = new_id()
-        lock = open_lock(lock_file(self._settings.home, name))
-        try_lock(lock)  # nobody else knows the name yet
+        sign = give_sign(self._settings.home, name)
         row = {"id": name, "host": HOST, "is_lost": False, "last_seen": clock(), "created_at": clock()}
         try:
             async with self._database.transaction() as transaction:
                 await transaction.execute(insert(Worker).values(**row))
         except BaseException:
-            self._drop_lock(name, lock)
+            take_back(self._settings.home, name, sign)
             raise
-        former, self.id, self._lock = (self.id, self._lock), name, lock
+        former, self.id, self._sign = (self.id, self._sign), name, sign
         self._told = {}
         if former[0]:
-            self._drop_lock(*former)
+            take_back(self._settings.home, *former)
         _log.info("worker registered", worker_id=self.id)
-
-    def _drop_lock(self, name: str, lock: int) -> None:
-        os.close(lock)
-        lock_file(self._settings.home, name).unlink(missing_ok=True)
 
     async def _sign_off(self) -> None:
         try:
@@ -114,7 +102,7 @@ class Presence:
                 await transaction.execute(update(Worker).where(Worker.id == self.id).values(is_lost=True))
         except (SQLAlchemyError, OSError) as error:  # the lease runs out instead
             _log.warning("could not sign off", error=type(error).__name__)
-        self._drop_lock(self.id, self._lock)
+        take_back(self._settings.home, self.id, self._sign)
 
     async def _beat(self) -> None:
         while True:

@@ -38,6 +38,7 @@ from worker.files import Files
 from worker.gpu import gpus
 from worker.ledger import Ledger
 from worker.leftovers import Leftovers
+from worker.life_sign import living
 from worker.memory import HostMemory, usual_budget
 from worker.outbound import Outbound, fetch
 from worker.own_files import OwnFiles
@@ -113,14 +114,16 @@ async def predict(settings: Settings) -> None:
 async def deliver(settings: Settings) -> None:
     """Send webhooks and reconcile until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
+        name = new_id()
+        stack.enter_context(living(settings.home, name))
         client = await stack.enter_async_context(Outbound(settings.webhook_allow_cidrs))
         queues = Queues(database, settings, stack, bells)
         # What a sender notes may be forgotten: the message is then sent again under the same id.
         notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
         stack.push_async_callback(notes.close)
-        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client).deliver, _DELIVERIES_AT_ONCE)
+        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client, name).deliver, _DELIVERIES_AT_ONCE)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
-        await _until_stopped(Sweep(settings, database, new_id()).run)
+        await _until_stopped(Sweep(settings, database, name).run)
         await queues.drain()
 
 

@@ -4,11 +4,9 @@ Every repair is a conditional change through `lifecycle`, so running twice does 
 """
 
 import asyncio
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -20,14 +18,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from shared import files, lifecycle
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
-from shared.file_lock import try_lock
 from shared.file_store import remove_stale
 from shared.live import stream_key
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
+from worker import life_sign
 from worker.files import existing_folders
-from worker.presence import HOST, lock_file
 from worker.retention import Retention
 
 TICK_SECONDS = 1.0
@@ -49,7 +46,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Sweep:
-    """Runs beside the senders; `id` names this process in the leadership row."""
+    """Runs beside the senders; `id` names this process in the leadership row and in its sign of life."""
 
     settings: Settings
     database: Database
@@ -74,7 +71,7 @@ class Sweep:
 
     async def tick(self) -> None:
         """Everything once."""
-        await self._notice_dead_neighbours()
+        await self._notice_the_dead()
         if not await self._lead():
             return
         if monotonic() > self._quiet_until:
@@ -87,16 +84,18 @@ class Sweep:
         await Retention(self.settings, self.database).apply()
         await self._forget_the_past()
 
-    async def _notice_dead_neighbours(self) -> None:
-        """Workers of this host hold a locked file; one whose lock is free has died, however silently."""
-        query = select(Worker.id).where(Worker.host == HOST, Worker.is_lost.is_(False))
-        async with self.database.reading() as connection:
-            ids = (await connection.execute(query)).scalars().all()
-        dead = [worker_id for worker_id in ids if _is_unlocked(lock_file(self.settings.home, worker_id))]
-        if dead:
-            _log.warning("worker died", worker_ids=dead)
-            async with self.database.transaction() as transaction:
-                await transaction.execute(update(Worker).where(Worker.id.in_(dead)).values(is_lost=True))
+    async def _notice_the_dead(self) -> None:
+        """What processes of this host had when they died, however silently, is free at once."""
+        dead = life_sign.dead(self.settings.home)
+        if not dead:
+            return
+        _log.warning("processes died", ids=dead)
+        in_flight = and_(WebhookMessage.state == "delivering", WebhookMessage.claimed_by.in_(dead))
+        async with self.database.transaction() as transaction:
+            await transaction.execute(update(Worker).where(Worker.id.in_(dead)).values(is_lost=True))
+            await transaction.execute(update(WebhookMessage).where(in_flight).values(next_attempt_at=clock()))
+            await transaction.execute(update(Leadership).where(Leadership.holder.in_(dead)).values(until=clock()))
+        life_sign.bury(self.settings.home, dead)
 
     async def _lead(self) -> bool:
         term = {"holder": self.id, "until": clock(_LEADER_SECONDS)}
@@ -235,18 +234,3 @@ class Sweep:
             running = (await connection.execute(select(Prediction.id).where(is_running))).scalars().all()
         for prediction_id in left.keys() - set(running):
             await asyncio.to_thread(shutil.rmtree, left[prediction_id], ignore_errors=True)
-
-
-def _is_unlocked(path: Path) -> bool:
-    """Whether nobody holds the file any more; one that is not there belongs to another folder's worker."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        if not try_lock(descriptor):
-            return False
-        path.unlink(missing_ok=True)
-        return True
-    finally:
-        os.close(descriptor)

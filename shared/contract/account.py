@@ -1,4 +1,7 @@
-"""Whose token it is, and the secret of its webhooks."""
+"""Whose token it is, and the secret of its webhooks.
+
+Nothing of how tokens or secrets are kept.
+"""
 
 from pydantic import BaseModel
 

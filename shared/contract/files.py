@@ -1,4 +1,7 @@
-"""Uploaded files on the wire."""
+"""Uploaded files on the wire.
+
+Where bytes lie is not told to anybody.
+"""
 
 from datetime import datetime
 from typing import Any

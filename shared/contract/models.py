@@ -1,4 +1,7 @@
-"""Models on the wire."""
+"""Models on the wire.
+
+The shapes are Replicate's; a model's files belong to its versions.
+"""
 
 from datetime import datetime
 

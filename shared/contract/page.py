@@ -1,4 +1,7 @@
-"""One page of a list on the wire."""
+"""One page of a list on the wire.
+
+Every list has this shape; clients follow `next` as it is.
+"""
 
 from typing import Generic, TypeVar
 

@@ -1,4 +1,7 @@
-"""Predictions on the wire."""
+"""Predictions on the wire.
+
+What stands in `input` and `output` is said by the version's schema, not here.
+"""
 
 from datetime import datetime
 from typing import Any

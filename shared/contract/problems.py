@@ -1,4 +1,7 @@
-"""Errors on the wire."""
+"""Errors on the wire.
+
+Every route answers with these and no other.
+"""
 
 from pydantic import BaseModel
 

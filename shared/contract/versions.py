@@ -1,4 +1,7 @@
-"""Versions on the wire, and how their files are pushed."""
+"""Versions on the wire, and how their files are pushed.
+
+How a push goes is ours; Replicate takes Docker images instead.
+"""
 
 from datetime import datetime
 from typing import Any

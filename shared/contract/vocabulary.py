@@ -1,4 +1,7 @@
-"""The words of the contract: what a status, a scope or an event may be called."""
+"""The words of the contract: what a status, a scope or an event may be called.
+
+The values are what is stored and sent; they never change their spelling.
+"""
 
 from enum import StrEnum
 

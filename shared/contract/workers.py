@@ -1,4 +1,7 @@
-"""Workers on the wire, and what they hold (ours, not Replicate's)."""
+"""Workers on the wire, and what they hold (ours, not Replicate's).
+
+What is nobody's business but the owner's is None for others.
+"""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Node and the JavaScript client: installed on first use into a folder that git ignores, then run script by script."""
+"""Node and the JavaScript clients: installed on first use into a folder that git ignores, then run script by script."""
 
 import json
 import re
@@ -49,10 +49,12 @@ def answer_of(instance: Instance, script: str, *arguments: Any, stdin: str = "")
     return json.loads(run(instance, script, *texts, stdin=stdin))
 
 
-def _wanted() -> str:
-    return str(json.loads((FOLDER / "package.json").read_text())["dependencies"]["replicate"])
+def _wanted() -> dict[str, str]:
+    found: dict[str, str] = json.loads((FOLDER / "package.json").read_text())["dependencies"]
+    return found
 
 
-def _installed() -> str | None:
-    manifest = FOLDER / "node_modules" / "replicate" / "package.json"
-    return json.loads(manifest.read_text())["version"] if manifest.exists() else None
+def _installed() -> dict[str, str]:
+    manifests = [FOLDER / "node_modules" / name / "package.json" for name in _wanted()]
+    found = [json.loads(manifest.read_text()) for manifest in manifests if manifest.exists()]
+    return {manifest["name"]: manifest["version"] for manifest in found}

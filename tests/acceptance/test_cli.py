@@ -19,12 +19,13 @@ def counting(instance: Instance) -> str:
     return instance.model("counts_slowly")
 
 
-def test_push_prints_the_version_and_its_page(instance: Instance, api: Api):
+def test_push_prints_the_version_and_its_address(instance: Instance, api: Api):
     pushed = instance.command("push", PREDICTORS / "echo", "pinion/pushed")
-    version, page = pushed.stdout.splitlines()
+    version, address = pushed.stdout.splitlines()
     assert pushed.returncode == 0
     assert version.partition(":")[0] == "pinion/pushed"
-    assert page == f"{instance.address}/pinion/pushed"
+    assert address == f"{instance.address}/v1/models/pinion/pushed"
+    assert api.get(address).json()["latest_version"]["id"] == version.partition(":")[2]
     assert api.create(version, wait=True, text="hello")["output"] == "hello"
 
 
@@ -138,7 +139,7 @@ def test_run_of_an_unknown_model_says_so(instance: Instance):
 @on_one_backend
 def test_run_with_a_wrong_token_says_which_one_is_wanted(instance: Instance, counting: str):
     done = instance.command("run", COUNTS_SLOWLY, PINION_API_TOKEN="r8_wrong")
-    assert_one_sentence(done, "set PINION_API_TOKEN")
+    assert_one_sentence(done, "the token is that of PINION_API_TOKEN, else of REPLICATE_API_TOKEN")
 
 
 @on_one_backend

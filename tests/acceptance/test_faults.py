@@ -107,6 +107,21 @@ def test_a_killed_sender_costs_no_webhook(instance: Instance, api: Api, receiver
     assert_each_ends_once(api, receiver, ids, time.monotonic())
 
 
+def test_what_a_killed_sender_was_delivering_is_sent_again_at_once(instance: Instance, api: Api, receiver: Receiver):
+    receiver.may_answer.clear()
+    wanted = {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
+    prediction = api.create(instance.model("echo"), more=wanted, text="hello")
+    receiver.wait_for(lambda came: len(came) == 1)
+    [sender] = instance.processes("deliver")
+    sender.kill()
+    killed = time.monotonic()
+    receiver.wait_for(lambda came: len(came) == 2, ENDED_SECONDS)
+    receiver.may_answer.set()
+    assert_each_ends_once(api, receiver, [prediction["id"]], killed)
+    first, again, *_ = receiver.deliveries
+    assert first.headers["webhook-id"] == again.headers["webhook-id"]
+
+
 def test_a_worker_told_to_stop_lets_its_prediction_finish(instance: Instance, api: Api):
     prediction = api.create(instance.model("counts_slowly"), to=5, seconds=0.2)
     until(lambda: api.prediction(prediction["id"]).get("output"))

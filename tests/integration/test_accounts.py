@@ -53,6 +53,9 @@ async def test_an_account_is_made_gets_a_token_and_loses_it(pinion: Command, cli
     assert shown.json() == {"type": "organization", "username": "ada", "name": "Ada L."}
     assert await status(client, token, "/v1/predictions") == 200
 
+    unknown = await pinion("token", "list", "nobody")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "There is no account nobody" in unknown.stderr
     listed = (await pinion("token", "list", "ada")).stdout
     assert token not in listed
     head, line = listed.splitlines()

@@ -1,7 +1,6 @@
 """Webhooks against a real receiver: signed, one at a time, in order, tried again for as long as it makes sense."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy import Row, select, text
 from shared import lifecycle
 from shared.contract import Status, WebhookEvent
 from shared.database import Database, clock
+from shared.ids import new_id
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
 from shared.tables import Account, WebhookMessage
@@ -38,7 +38,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest_asyncio.fixture
 async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
     async with Outbound(settings.webhook_allow_cidrs) as client:
-        yield Sender(settings, database, client)
+        yield Sender(settings, database, client, new_id())
 
 
 @pytest_asyncio.fixture
@@ -161,7 +161,7 @@ async def test_a_blocked_address_gets_no_request_and_few_tries(rows: Rows, setti
     with receiving() as receiver:
         row = await rows.ended(webhook=receiver.url, webhook_events=COMPLETED)
         async with Outbound(()) as client:
-            sender = Sender(settings, rows.database, client)
+            sender = Sender(settings, rows.database, client, new_id())
             for _ in range(5):
                 await time_passes(rows, row.id)
                 await sender.deliver(NO_QUEUE, row.id)
@@ -185,7 +185,7 @@ class SlowReceiver(Receiver):
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
-        self.may_answer = threading.Event()
+        self.may_answer.clear()
         self.at_once = self.most_at_once = 0
 
     def take(self, delivery: Delivery) -> int:
@@ -193,7 +193,6 @@ class SlowReceiver(Receiver):
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         status = super().take(delivery)
-        self.may_answer.wait(10)
         with self._changed:
             self.at_once -= 1
         return status

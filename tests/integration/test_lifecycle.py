@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -236,8 +238,9 @@ async def test_of_sweepers_that_redeliver_at_once_one_does(database: Database, r
 async def test_a_terminal_prediction_never_changes(database: Database, rows: Rows, change: Change) -> None:
     for status in TERMINAL:
         row = await rows.running(webhook=HOOK)
+        sooner = replace(ending(row, status), completed_at=row.started_at - timedelta(seconds=1))
         async with database.transaction() as transaction:
-            await lifecycle.finish(transaction, ending(row, status))
+            await lifecycle.finish(transaction, sooner)
         ended, owed = await rows.prediction(row.id), await rows.messages(row.id)
         for seen in (row, ended):
             answer, told = await done(database, change, seen)
@@ -402,3 +405,21 @@ async def test_every_output_comes_back_as_it_was(database: Database, rows: Rows,
     kept = (await rows.prediction(row.id)).output
     assert kept == output
     assert type(kept) is type(output)
+
+
+@pytest.mark.parametrize("hook", [None, HOOK])
+async def test_an_ending_whose_answer_was_lost_is_told_again_and_written_once(
+    database: Database, rows: Rows, hook: str | None
+) -> None:
+    row = await rows.running(webhook=hook, streams=True)
+    told = []
+    for _ in range(2):
+        async with database.transaction() as transaction:
+            assert await lifecycle.finish(transaction, ending(row, output=["done"]))
+            told.append(list(transaction.outbox))
+    assert told[0] == told[1]
+    assert len(told[0]) == (2 if hook else 1)
+    assert [message.event for message in await rows.messages(row.id)].count("completed") == (1 if hook else 0)
+    async with database.transaction() as transaction:
+        assert not await lifecycle.finish(transaction, ending(row, Status.FAILED))
+        assert transaction.outbox == []

@@ -20,7 +20,8 @@ from shared.queue import RedisPool
 from shared.settings import Settings
 from shared.tables import Prediction, Worker
 from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, until
-from worker.presence import HOST, Presence, lock_file
+from worker.life_sign import sign_of
+from worker.presence import HOST, Presence
 
 
 class Canceled(list[str]):
@@ -74,9 +75,9 @@ async def test_a_worker_is_announced_and_signs_off(settings: Settings, rows: Row
     async with presence.announced():
         row = await worker_row(rows, presence.id)
         assert (row.host, row.is_lost) == (HOST, False)
-        assert is_locked(lock_file(settings.home, presence.id))
+        assert is_locked(sign_of(settings.home, presence.id))
     assert (await worker_row(rows, presence.id)).is_lost
-    assert not lock_file(settings.home, presence.id).exists()
+    assert not sign_of(settings.home, presence.id).exists()
 
 
 async def test_its_lease_is_renewed_while_it_lives(rows: Rows, presence: Presence) -> None:
@@ -147,7 +148,7 @@ async def test_a_worker_taken_for_dead_comes_back_under_a_new_name(
         await until(lambda: _was_seen_lately(rows, presence.id))
         assert not (await worker_row(rows, presence.id)).is_lost
         assert (await worker_row(rows, old)).is_lost
-        assert is_locked(lock_file(settings.home, presence.id))
+        assert is_locked(sign_of(settings.home, presence.id))
         await until(lambda: _is_followed(redis, presence.id))
         await database.send([CancelRequest(presence.id, "p1")])
         await until(lambda: canceled == ["p1"])

@@ -299,7 +299,7 @@ def _not_saved(logs: Sequence[Any]) -> bool:
     return any(entry["event"] == "progress not saved" for entry in logs)
 
 
-async def test_an_ending_whose_answer_was_lost_is_not_written_twice(
+async def test_a_second_ending_of_an_attempt_counts_for_nothing(
     rows: Rows, ledger: Ledger, recording: Recording
 ) -> None:
     row = await rows.running(webhook=HOOK)

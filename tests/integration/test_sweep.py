@@ -1,7 +1,6 @@
 """What got lost is put back, what died is ended or begun again, and what is well is left alone."""
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +20,8 @@ from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
 from shared.tasks import end
 from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, until
-from worker.presence import HOST, lock_file
+from worker.life_sign import give_sign, living, sign_of
+from worker.presence import HOST
 from worker.sweep import LOST_AFTER_OUTPUT, Sweep
 
 COMPLETED = (WebhookEvent.COMPLETED,)
@@ -91,6 +91,12 @@ async def dead_worker(rows: Rows) -> str:
     worker_id = await add_worker(rows)
     await rows.change(Worker, Worker.id == worker_id, is_lost=True)
     return worker_id
+
+
+def leave_sign(settings: Settings, name: str) -> None:
+    """As a process does that was killed: its file is there, and nobody has it locked."""
+    descriptor = give_sign(settings.home, name)
+    os.close(descriptor)
 
 
 async def is_lost(rows: Rows, worker_id: str) -> bool:
@@ -254,24 +260,18 @@ async def test_a_worker_of_this_host_whose_lock_is_free_is_dead_at_once(
 ) -> None:
     worker_id = await add_worker(rows, HOST)
     row = await rows.running(worker_id)
-    lock_file(settings.home, worker_id).parent.mkdir()
-    lock_file(settings.home, worker_id).touch()
+    leave_sign(settings, worker_id)
     await sweep.tick()
     assert await is_lost(rows, worker_id)
     assert (await rows.prediction(row.id)).delivery == 2
-    assert not lock_file(settings.home, worker_id).exists()
+    assert not sign_of(settings.home, worker_id).exists()
 
 
 async def test_a_worker_of_this_host_that_holds_its_lock_lives(settings: Settings, rows: Rows, sweep: Sweep) -> None:
     worker_id = await add_worker(rows, HOST)
-    lock_file(settings.home, worker_id).parent.mkdir()
-    descriptor = os.open(lock_file(settings.home, worker_id), os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with living(settings.home, worker_id):
         await sweep.tick()
         assert not await is_lost(rows, worker_id)
-    finally:
-        os.close(descriptor)
 
 
 async def test_a_worker_whose_lock_lies_in_another_folder_is_not_judged_by_it(rows: Rows, sweep: Sweep) -> None:
@@ -407,6 +407,43 @@ async def test_ringing_for_a_message_nobody_takes_does_not_fill_the_queue(
     for _ in range(5):
         await sweep.tick()
     assert await redis.zcard(DELIVER_QUEUE) == 1
+
+
+async def test_what_a_sender_of_this_host_was_delivering_when_it_died_is_due_at_once(
+    settings: Settings, rows: Rows, sweep: Sweep, redis: RedisPool
+) -> None:
+    dead, alive = new_id(), new_id()
+    lanes = {}
+    for sender in (dead, alive):
+        row = lanes[sender] = await rows.ended(webhook="https://example.com/")
+        mine = WebhookMessage.prediction_id == row.id
+        in_flight = {"state": "delivering", "attempts": 1, "claimed_by": sender, "next_attempt_at": clock(30)}
+        await rows.change(WebhookMessage, mine, **in_flight)
+    await redis.delete(DELIVER_QUEUE)
+    leave_sign(settings, dead)
+    with living(settings.home, alive):
+        await until(lambda: _ticks_and_rings(redis, sweep))
+    [job] = await redis.queued_jobs(queue_name=DELIVER_QUEUE)
+    assert list(job.args) == [lanes[dead].id]
+    assert not sign_of(settings.home, dead).exists()
+
+
+async def test_the_place_of_a_leader_that_died_is_free_at_once(settings: Settings, sweep: Sweep, rows: Rows) -> None:
+    first = Sweep(settings, rows.database, new_id())
+    assert await first._lead()
+    assert not await sweep._lead()
+    leave_sign(settings, first.id)
+    await until(lambda: _ticks_and_leads(rows, sweep))
+
+
+async def _ticks_and_rings(redis: RedisPool, sweep: Sweep) -> bool:
+    await sweep.tick()
+    return bool(await redis.zcard(DELIVER_QUEUE))
+
+
+async def _ticks_and_leads(rows: Rows, sweep: Sweep) -> bool:
+    await sweep.tick()
+    return await _leads(rows, sweep)
 
 
 async def test_of_several_sweeps_one_leads_until_its_term_is_over(

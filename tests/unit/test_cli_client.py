@@ -42,10 +42,16 @@ def test_an_address_without_a_scheme_is_explained(tmp_path: Path) -> None:
 
 def test_the_token_kept_here_is_sent_to_the_server_here_only(tmp_path: Path) -> None:
     kept = home.obtain_token(tmp_path)
-    assert find_token(HERE, tmp_path, {"REPLICATE_API_TOKEN": "r8_other"}) == kept
-    assert find_token("https://pinion.example", tmp_path, {"REPLICATE_API_TOKEN": "r8_other"}) == "r8_other"
+    assert find_token(HERE, tmp_path, {}) == kept
     assert find_token("https://pinion.example", tmp_path, {}) is None
-    assert find_token(HERE, tmp_path, {"PINION_API_TOKEN": "r8_set"}) == "r8_set"
+
+
+@pytest.mark.parametrize("base", [HERE, "https://pinion.example"])
+def test_a_token_that_is_set_comes_before_the_one_kept_here(tmp_path: Path, base: str) -> None:
+    home.obtain_token(tmp_path)
+    both = {"PINION_API_TOKEN": "r8_ours", "REPLICATE_API_TOKEN": "r8_theirs"}
+    assert find_token(base, tmp_path, {"REPLICATE_API_TOKEN": "r8_theirs"}) == "r8_theirs"
+    assert find_token(base, tmp_path, both) == "r8_ours"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,10 @@ def test_the_token_kept_here_is_sent_to_the_server_here_only(tmp_path: Path) -> 
             httpx.Response(422, json={"detail": "- input: prompt is required\n"}),
             "HTTP 422: - input: prompt is required",
         ),
-        (httpx.Response(401, json={"title": "Unauthenticated", "detail": "no"}), "no .set PINION_API_TOKEN"),
+        (
+            httpx.Response(401, json={"title": "Unauthenticated", "detail": "no"}),
+            "no .the token is that of PINION",
+        ),
         (httpx.Response(502, text="<html>"), "HTTP 502: unexpected answer from http://a/"),
         (httpx.Response(200, json=["no", "object"]), "HTTP 200: unexpected answer"),
     ],

@@ -46,14 +46,14 @@ def test_a_set_token_is_used_and_none_is_made(tmp_path: Path) -> None:
 
 
 def test_three_things_are_said_and_the_request_can_be_pasted(tmp_path: Path) -> None:
-    plan = make_plan(tmp_path, Address("0.0.0.0", 9000), {"PINION_API_TOKEN": 'it\'s "mine"'})
+    plan = make_plan(tmp_path, Address("0.0.0.0", 9000), {"PINION_API_TOKEN": "r8_mine=="})
     running, token, invitation, request = greeting(plan).splitlines()
     assert running == "Pinion is running at http://127.0.0.1:9000"
-    assert token == 'API token: it\'s "mine"'
+    assert token == "API token: r8_mine=="
     assert invitation == "Try it:"
     words = shlex.split(request)
     assert words[0] == "curl"
-    assert 'Authorization: Bearer it\'s "mine"' in words
+    assert "Authorization: Bearer r8_mine==" in words
     assert '{"version":"pinion/tiny-t5","input":{"prompt":"spell: 4217"}}' in words
     assert words[-1] == "http://127.0.0.1:9000/v1/predictions"
 
