@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from shared import logs
+from shared.seal import seal
 from shared.settings import Settings
 
 _GRACE_SECONDS = 5
@@ -31,6 +32,7 @@ class Server(uvicorn.Server):
 
 def main() -> None:
     settings = Settings()
+    seal()
     logs.configure("api")
     config = uvicorn.Config(
         create_app(settings),

@@ -42,6 +42,11 @@ def show_aborted(username: str, *, is_shown: bool) -> None:
     _say(f"{username} sees new predictions that never began as {'aborted' if is_shown else 'canceled'}.")
 
 
+def count() -> int:
+    """How many accounts there are; Failure where the database cannot be asked."""
+    return _on_database(accounts.count)
+
+
 def create_token(username: str, name: str, scopes: Sequence[str] | None, days: float | None) -> None:
     """The token alone goes to stdout, for a program to read."""
     wanted = [_scope(scope) for scope in scopes] if scopes else tokens.ORDINARY_SCOPES

@@ -57,6 +57,7 @@ def examine() -> Iterator[Finding]:
     yield _builder()
     yield from _libraries()
     yield _gpu()
+    yield _isolation()
 
 
 def _line(finding: Finding) -> str:
@@ -169,6 +170,39 @@ def _gpu() -> Finding:
         fix = "install a CUDA build of torch, or models without packages stay on the processor"
         return Finding("WARN", "GPU", f"{names}, but torch is built without CUDA", fix)
     return Finding("OK", "GPU", names)
+
+
+def _isolation() -> Finding:
+    """What the models of this installation run in, and why."""
+    from cli import configuration
+    from shared.isolation import Isolation, judge
+
+    try:
+        settings = configuration.load()
+    except Failure as failure:
+        return Finding("FAIL", "Isolation", str(failure))
+    verdict = judge(settings.isolation, _accounts(settings.database_url))
+    if verdict.is_sandboxed:
+        return Finding("OK", "Isolation", f"models run in sandboxes: {verdict.reason}")
+    if not verdict.obstacle:
+        return Finding("OK", "Isolation", f"models run as processes of this user: {verdict.reason}")
+    fix = "install bubblewrap, or let it make user namespaces: docs/security.md"
+    if settings.isolation == Isolation.SANDBOX:
+        return Finding("FAIL", "Isolation", f"models cannot run: {verdict.reason}, but {verdict.obstacle}", fix)
+    found = f"models run as processes of this user although {verdict.reason}: {verdict.obstacle}"
+    return Finding("WARN", "Isolation", found, fix)
+
+
+def _accounts(database_url: str) -> int:
+    """None where there is no database yet: to ask SQLite would make one."""
+    from cli import accounts
+
+    if database_url.startswith("sqlite") and not Path(database_url.partition(":///")[2]).exists():
+        return 0
+    try:
+        return accounts.count()
+    except Failure:  # which has been found already
+        return 0
 
 
 def _is_cpu_build() -> bool:

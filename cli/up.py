@@ -18,6 +18,7 @@ from cli import bundled, configuration, home, migrate, probe, valkey
 from cli.address import Address, claim, read_address
 from cli.failure import Failure
 from cli.process_tree import ProcessTree, Service
+from shared.seal import seal
 
 _READY_SECONDS = 120.0
 _REDIS_SECONDS = 5.0
@@ -51,6 +52,7 @@ def up(*, is_verbose: bool) -> None:
     plan = make_plan(folder, claim(wanted), os.environ)
     configuration.load()  # a service that dies of a wrong setting says so in its log only
     home.note_address(lock, plan.address.url)
+    seal()
     asyncio.run(_run(plan, ProcessTree(folder / "logs", lock, say, is_verbose=is_verbose)))
 
 

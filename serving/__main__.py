@@ -10,11 +10,13 @@ import uvloop
 
 from serving.options import Options, read_options
 from serving.server import serve
+from shared.seal import seal
 from worker.events import SetupFailed
 
 
 def main() -> None:
     options = read_options(sys.argv[1:])
+    seal()
     if not (options.folder / "cog.yaml").is_file():
         sys.exit(f"pinion: {options.folder} has no cog.yaml; name a folder with a Cog model in it.")
     listener = _listen(options)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import InvalidRequest, Problem
-from shared.file_inputs import file_inputs, is_address, replaced
+from shared.file_inputs import file_inputs, is_address, replaced, with_defaults
 from shared.input_schema import compile_schema
 
 _HIDDEN = "**********"
@@ -32,6 +32,10 @@ class Interface:
                 [Problem("value_error", f"input.{name}", "must be an http, https or data URL") for name in wrong]
             )
         return known
+
+    def completed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The input with the defaults that are files to be fetched."""
+        return with_defaults(self.document, given)
 
     def files(self, given: Mapping[str, Any]) -> dict[str, str]:
         """The URLs of an input that name files, by names like `image` and `images.0`."""

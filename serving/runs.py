@@ -129,7 +129,9 @@ class _Run:
         self._inputs = InputFiles(files.download)
         headers = {"x-prediction-id": prediction.id, **wish.trace}
         self._outputs = OutputFiles(partial(files.store, headers), (own,), prediction.take, self._stop)
-        self._wanted = interface.files(prediction.input)
+        self._given = interface.completed(prediction.input)
+        self._wanted = interface.files(self._given)
+        self._stay = process.stay(prediction.id)
         self._fetching: asyncio.Task[dict[str, str]] | None = None
 
     def cancel(self) -> None:
@@ -138,13 +140,13 @@ class _Run:
             self._fetching.cancel()
         self._stop()
 
-    def _stop(self) -> None:
-        self._process.cancel(self.prediction.id)
+    def _stop(self) -> bool:
+        return self._process.cancel(self.prediction.id)
 
     async def carry_out(self) -> Done:
         try:
             if not self._wanted:
-                return await self._run_model(self.prediction.input, [])
+                return await self._run_model(self._given, [])
             folder = await asyncio.to_thread(_new_folder)
             try:
                 return await self._run_with_files(folder)
@@ -152,6 +154,7 @@ class _Run:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         finally:
             await self._outputs.close()
+            await self._stay.end()
 
     async def _run_with_files(self, folder: Path) -> Done:
         self._fetching = asyncio.create_task(self._inputs.fetch(self._wanted, folder))
@@ -162,7 +165,7 @@ class _Run:
             paths = self._fetching.result()
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
-        return await self._run_model(self._interface.with_files(self.prediction.input, paths), list(paths))
+        return await self._run_model(self._interface.with_files(self._given, paths), list(paths))
 
     async def _run_model(self, given: dict[str, Any], files: list[str]) -> Done:
         done = await self._process.predict(

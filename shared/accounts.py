@@ -6,7 +6,7 @@ Who speaks for an account is the business of `tokens`.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared import tokens
@@ -38,6 +38,12 @@ async def list_all(database: Database) -> Sequence[Row[Any]]:
     """Oldest first."""
     async with database.reading() as connection:
         return (await connection.execute(select(Account.__table__).order_by(Account.created_at))).all()
+
+
+async def count(database: Database) -> int:
+    """How many there are."""
+    async with database.reading() as connection:
+        return int((await connection.execute(select(func.count()).select_from(Account))).scalar_one())
 
 
 async def create(database: Database, username: str, kind: AccountType, name: str) -> str:

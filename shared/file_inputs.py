@@ -25,6 +25,18 @@ def file_inputs(openapi: Mapping[str, Any], input: Mapping[str, Any]) -> dict[st
     return found
 
 
+def with_defaults(openapi: Mapping[str, Any], input: Mapping[str, Any]) -> dict[str, Any]:
+    """The input with the defaults of files that are left out: they are fetched like any other, not by the model."""
+    properties = openapi["components"]["schemas"]["Input"].get("properties", {})
+    left_out = {
+        name: shape["default"]
+        for name, shape in properties.items()
+        if "default" in shape and input.get(name) is None and not (name in input and shape.get("nullable"))
+    }
+    fetched = {name.partition(".")[0] for name, url in file_inputs(openapi, left_out).items() if is_address(url)}
+    return {**input, **{name: left_out[name] for name in fetched}}
+
+
 def is_address(text: str) -> bool:
     """Whether it can be fetched."""
     return text.lower().startswith(FETCHED)

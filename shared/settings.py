@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.isolation import Isolation
+
 Network = IPv4Network | IPv6Network
 
 _DRIVERS = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
@@ -85,6 +87,8 @@ class Settings(BaseSettings):
     """How long building a model's environment may take, and fetching its weights, downloads included."""
     model_memory_bytes: int = Field(default=0, ge=0)
     """Main memory that the models of a host may take together before idle ones are ended; 0: three quarters of all."""
+    isolation: Isolation = Isolation.AUTO
+    """How models are kept away from the service: by a sandbox, as processes only, or auto: as accounts ask for it."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)

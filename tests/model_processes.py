@@ -75,6 +75,14 @@ def content_of(file: str) -> bytes:
     return Path(file).read_bytes()
 
 
+def listed(folder: Path) -> list[str]:
+    return sorted(place.name for place in folder.iterdir())
+
+
+def exists(place: str | Path) -> bool:
+    return Path(place).exists()
+
+
 def is_running(process_id: int) -> bool:
     try:
         state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]

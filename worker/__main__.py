@@ -9,6 +9,7 @@ import sys
 import uvloop
 
 from shared import logs
+from shared.seal import seal
 from shared.settings import Settings
 from worker import roles
 
@@ -19,6 +20,7 @@ def main() -> None:
     role = _ROLES.get(" ".join(sys.argv[1:]))
     if role is None:
         sys.exit(f"Say what this worker is to do: python -m worker {' | '.join(_ROLES)}")
+    seal()
     logs.configure(f"worker-{sys.argv[1]}")
     logging.getLogger("arq").setLevel(logging.ERROR)
     uvloop.run(role(Settings()))

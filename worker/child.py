@@ -10,11 +10,15 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.cell import Cell
 from worker.events import SetupFailed
+from worker.surroundings import RUNTIME
 
-_PROGRAM = Path(__file__).resolve().parent.parent / "runtime" / "pinion_runtime" / "main.py"
+_PROGRAM = RUNTIME / "pinion_runtime" / "main.py"
 # More than a pipe holds (64 KiB; 1 MiB where pages are large), so one read empties it as it is at that moment.
 _READ_BYTES = 1 << 20
+_SIGNALED = 128
+"""Bubblewrap, like a shell, ends with this and the number of the signal that ended its program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Child:
     control: asyncio.WriteTransport
     frames: int
     logs: int
+    cell: Cell
 
     @property
     def is_running(self) -> bool:
@@ -42,7 +47,9 @@ class Child:
         return b""
 
     async def wait(self) -> int:
-        return await self.process.wait()
+        """The exit code, or the signal as a negative number."""
+        code = await self.process.wait()
+        return _SIGNALED - code if self.cell.is_sandboxed and code > _SIGNALED else code
 
     def kill(self) -> None:
         """The process, and with it all that it has started."""
@@ -50,7 +57,9 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         if self.is_running:  # it may not yet have made its group
             with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+                os.kill(
+                    self.process.pid, signal.SIGKILL
+                )  # process.kill() may reap it, and nobody would hear how it died
 
     def close(self) -> None:
         self.control.close()
@@ -59,7 +68,7 @@ class Child:
             os.close(descriptor)
 
 
-async def spawn(python: Path, source: Path, environment: dict[str, str]) -> Child:
+async def spawn(cell: Cell, python: Path, source: Path, environment: dict[str, str]) -> Child:
     """In the model's folder; raises SetupFailed."""
     control, frames, logs = os.pipe(), os.pipe(), os.pipe()
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -71,16 +80,17 @@ async def spawn(python: Path, source: Path, environment: dict[str, str]) -> Chil
         loop = asyncio.get_running_loop()
         writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(control[1], "wb", 0))
         ours.callback(writer.close)
-        process = await _start(python, source, environment, (control[0], frames[1], logs[1]))
+        process = await _start(cell, python, source, environment, (control[0], frames[1], logs[1]))
         ours.pop_all()
-        return Child(process, writer, frames[0], logs[0])
+        return Child(process, writer, frames[0], logs[0], cell)
 
 
 async def _start(
-    python: Path, source: Path, environment: dict[str, str], theirs: tuple[int, int, int]
+    cell: Cell, python: Path, source: Path, environment: dict[str, str], theirs: tuple[int, int, int]
 ) -> asyncio.subprocess.Process:
     control, frames, logs = theirs
-    command = [str(python), "-I", "-X", "utf8", str(_PROGRAM), str(control), str(frames)]
+    program = [str(python), "-I", "-X", "utf8", str(_PROGRAM), str(control), str(frames)]
+    command = await asyncio.to_thread(cell.command, program)
     try:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -90,6 +100,8 @@ async def _start(
             pass_fds=(control, frames),
             cwd=source,
             env=environment,
+            # Bubblewrap makes no group. That it is in a session of its own harms nobody: it dies with us.
+            start_new_session=cell.is_sandboxed,
         )
     except OSError as error:
         raise SetupFailed(f"{python} could not be started: {error.strerror}.") from error

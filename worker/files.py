@@ -17,24 +17,43 @@ import httpx
 from sqlalchemy import Row
 
 from shared.database import Database
-from shared.file_inputs import file_inputs, replaced
+from shared.errors import FileUnavailable
+from shared.file_inputs import file_inputs, replaced, with_defaults
 from shared.settings import Settings
 from shared.storage import version_folder
+from worker.cell import Stay
 from worker.events import Done, Event
 from worker.inputs import InputFiles
 from worker.outbound import fetch
 from worker.outputs import OutputFiles
 from worker.own_files import Boundaries, OwnFiles
 
+_ARRIVING = "arriving"
+"""In the place of a version."""
 
-def folder_of(home: Path, prediction_id: str, attempt: int) -> Path:
+
+def folder_of(home: Path, version_id: str, prediction_id: str, attempt: int) -> Path:
     """Where an attempt at a prediction has its files."""
-    return _folders(home) / f"{prediction_id}-{attempt}"
+    return predictions_folder(home, version_id) / f"{prediction_id}-{attempt}"
+
+
+def predictions_folder(home: Path, version_id: str) -> Path:
+    """Of all predictions of a version, which its processes may see."""
+    return _folders(home) / version_id
 
 
 def existing_folders(home: Path) -> dict[str, Path]:
     """Those that there are, by the prediction's id; blocks."""
-    return {folder.name.partition("-")[0]: folder for folder in _folders(home).glob("*-*")}
+    return {folder.name.partition("-")[0]: folder for folder in _folders(home).glob("*/*-*")}
+
+
+def _move(arriving: Path, folder: Path) -> None:
+    """On one disk; so short that it is no matter for a thread."""
+    try:
+        folder.parent.mkdir(mode=0o700, exist_ok=True, parents=True)
+        arriving.rename(folder)
+    except OSError as error:
+        raise FileUnavailable(f"input files cannot be stored: {error.strerror}") from error
 
 
 def _folders(home: Path) -> Path:
@@ -47,35 +66,45 @@ class PredictionFiles:
 
     row: Row[Any]
     folder: Path
+    arriving: Path
+    """Where its inputs are while they come: a model writes to its folder, and could lead us astray there."""
     inputs: InputFiles
     outputs: OutputFiles
     has_folder: bool = False
+    stay: Stay | None = None
+    """In the process that runs it; to be set before it does."""
 
     async def fetched(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The input with local paths for its files, and the names of those; FileUnavailable."""
-        given: dict[str, Any] = self.row.input
+        given = with_defaults(schema, self.row.input)
         wanted = file_inputs(schema, given)
         if not wanted:
             return given, []
         self.has_folder = True
-        paths = await self.inputs.fetch(wanted, self.folder)
+        arriving = await self.inputs.fetch(wanted, self.arriving)
+        _move(self.arriving, self.folder)
+        paths = {name: str(self.folder / Path(path).relative_to(self.arriving)) for name, path in arriving.items()}
         return replaced(schema, given, lambda name, url: paths[name]), list(paths)
 
-    def take(self, event: Event) -> None:
-        """To be given to the model process."""
-        self.outputs.take(event)
+    def may_hand_out(self, place: Path) -> bool:
+        """Whether the model can see what lies at a real place."""
+        return self.stay is None or self.stay.may_show(place)
 
     async def settled(self, done: Done) -> Done:
-        """How it has ended, with all outputs stored and nothing left of what it needed to run."""
+        """How it has ended, with its files stored and gone: another prediction may write them under the same names."""
         settled = await self.outputs.settled(done)
-        await self.clean()
+        await self.outputs.close()
         return settled
 
     async def clean(self) -> None:
-        """Remove everything; once is enough, twice does no harm."""
+        """Remove all that it needed to run; once is enough, twice does no harm."""
         await self.outputs.close()
+        if self.stay:
+            stay, self.stay = self.stay, None
+            await stay.end()
         if self.has_folder:
-            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+            for folder in (self.arriving, self.folder):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self.has_folder = False
 
 
@@ -89,15 +118,16 @@ class Files:
 
     @asynccontextmanager
     async def of(
-        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], None]
+        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], bool]
     ) -> AsyncIterator[PredictionFiles]:
         """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
         home = self.settings.home
-        folder = folder_of(home, row.id, row.attempt)
+        folder = folder_of(home, row.version_id, row.id, row.attempt)
         own, kept = (version_folder(home, row.version_id), folder), OwnFiles(self.settings, self.database)
-        outputs = OutputFiles(partial(kept.keep, row, Boundaries(home, own)), own, take, stop)
+        boundaries = Boundaries(home, own, lambda place: files.may_hand_out(place))
+        outputs = OutputFiles(partial(kept.keep, row, boundaries), own, take, stop)
         inputs = InputFiles(self._download, partial(kept.find, row.account_id))
-        files = PredictionFiles(row, folder, inputs, outputs)
+        files = PredictionFiles(row, folder, folder_of(home, _ARRIVING, row.id, row.attempt), inputs, outputs)
         try:
             yield files
         finally:

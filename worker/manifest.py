@@ -4,6 +4,7 @@ Nothing is started or built here; what a key means to a build stands in `environ
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -182,9 +183,10 @@ class Manifest:
     def build(self) -> Build:
         return self.content.build
 
-    def environment(self, python: Path) -> dict[str, str]:
-        """The whole environment of the model's process, which that interpreter runs."""
-        return model_environment(dict(entry.split("=", 1) for entry in self.content.environment), python)
+    def environment(self, python: Path, given: Mapping[str, str], *, is_secluded: bool) -> dict[str, str]:
+        """The whole environment of the model's process, which that interpreter runs; cog.yaml wins over `given`."""
+        own = dict(entry.split("=", 1) for entry in self.content.environment)
+        return model_environment({**given, **own}, python, is_secluded=is_secluded)
 
     @property
     def concurrency(self) -> int | None:

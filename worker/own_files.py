@@ -4,7 +4,7 @@ How inputs get to a model and outputs from it stands in `inputs` and `outputs`, 
 """
 
 import asyncio
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from shared.file_names import FILE_KEY, HEAD_BYTES, UNKNOWN_TYPE, extension_of, 
 from shared.file_store import Incoming
 from shared.files import Description
 from shared.settings import Settings
-from worker.outputs import is_below, open_output
+from worker.outputs import is_below, open_output, place_of
 from worker.persistence import persistently
 from worker.weights import VersionWeights
 
@@ -28,14 +28,16 @@ _PIECE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Boundaries:
-    """Where a model's files may lie: anywhere, but in our own folder only where `own` says."""
+    """Where a model's files may lie: where the model sees them, but in our own folder only where `own` says."""
 
     home: Path
     own: tuple[Path, ...]
+    may_show: Callable[[Path], bool]
 
     def check(self, place: Path) -> None:
         """FileUnavailable for a file of the service or of another model."""
-        if is_below(place, self.home) and not any(is_below(place, folder) for folder in self.own):
+        is_ours = is_below(place, self.home) and not any(is_below(place, folder) for folder in self.own)
+        if is_ours or not self.may_show(place):
             raise FileUnavailable(f"The model may not hand out the file {place.name}: it is not one of its own.")
 
 
@@ -75,9 +77,9 @@ class OwnFiles:
 
 def _copy(path: Path, boundaries: Boundaries, incoming: Incoming) -> tuple[str, str]:
     """Name and type of what was copied."""
-    boundaries.check(Path(os.path.realpath(path)))
     head = b""
     with open_output(path) as source:
+        boundaries.check(place_of(source.fileno(), path))  # not before: a model may change what is there
         while piece := source.read(_PIECE_BYTES):
             head = head or piece[:HEAD_BYTES]
             incoming.write(piece)

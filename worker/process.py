@@ -13,11 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from worker.cell import Stay, open_cell
 from worker.child import describe_death, spawn
-from worker.events import Done, Event, Log, Metric, Output, SetupFailed
+from worker.events import Done, Event, Log, Metric, Output, SetupFailed, Take
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
-from worker.running import Run
+from worker.running import Run, when_taken
+from worker.sandbox import Sandbox
 
 CANCEL_GRACE = timedelta(milliseconds=500)
 
@@ -25,6 +27,7 @@ _SETUP_LOGS_CHARACTERS = 1 << 18
 _STRAY_LOGS_CHARACTERS = 1 << 16
 _ENDED_TO_CANCEL = "The model process was stopped because a prediction could not be canceled otherwise."
 _STOPPED = "The model process was stopped."
+_STARTS_AGAIN = ". It will be started again for the next prediction."
 
 
 class ModelProcess:
@@ -56,6 +59,7 @@ class ModelProcess:
         mode: Literal["predict", "train"] = "predict",
         python: Path | None = None,
         weights: Path | None = None,
+        sandbox: Sandbox | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
@@ -67,9 +71,7 @@ class ModelProcess:
         manifest = await asyncio.to_thread(read_manifest, source)
         start_frame = _start_frame(manifest, mode)
         model = cls(on_setup_log)
-        python = python or Path(sys.executable)
-        handed = {"COG_WEIGHTS": str(weights)} if weights else {}
-        await model._spawn(source, python, {**manifest.environment(python), **handed})
+        await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
         try:
             model._limit_setup(setup_limit)
             model._send(start_frame)
@@ -91,7 +93,7 @@ class ModelProcess:
         self,
         prediction_id: str,
         input: dict[str, Any],
-        take: Callable[[Event], None],
+        take: Take,
         *,
         files: Sequence[str] = (),
         context: dict[str, str] | None = None,
@@ -99,7 +101,6 @@ class ModelProcess:
         """Runs one prediction. Every failure of the model is a Done.
 
         `files` names the values of `input` that are paths of local files, like `image` and `images.0`.
-
         More than `concurrency` at once are run one after the other, but what one prints while the parent has not yet
         heard that the one before it is over counts as printed by that one: users give seats.
         """
@@ -118,14 +119,19 @@ class ModelProcess:
             self.cancel(prediction_id)
             raise
 
-    def cancel(self, prediction_id: str) -> None:
-        """Asks; if the prediction does not end within the grace, the process is ended. Harmless at any time."""
+    def stay(self, prediction_id: str) -> Stay:
+        """Until it is ended, what the prediction has made is there to be read; then what it left is removed."""
+        return self._child.cell.stay(prediction_id)
+
+    def cancel(self, prediction_id: str) -> bool:
+        """Asks, and ends the process if that does not help in time. Harmless at any time; whether it was news."""
         run = self._runs.get(prediction_id)
         if run is None or run.is_canceling:
-            return
+            return False
         run.is_canceling = True
         self._send({"type": "cancel", "id": prediction_id})
         self._give_grace()
+        return True
 
     async def healthcheck(self) -> Health:
         """What the model's own healthcheck() says; well as long as it lives when it has none or is not yet ready."""
@@ -167,8 +173,17 @@ class ModelProcess:
             self._burial.add_done_callback(lambda burial: impatience.cancel())
         await self.wait_closed()
 
-    async def _spawn(self, source: Path, python: Path, environment: dict[str, str]) -> None:
-        self._child = await spawn(python, source, environment)
+    async def _spawn(
+        self, source: Path, manifest: Manifest, python: Path, weights: Path | None, sandbox: Sandbox | None
+    ) -> None:
+        cell = await open_cell(source, python, sandbox)
+        handed = {"COG_WEIGHTS": str(weights)} if weights else {}
+        environment = manifest.environment(python, cell.variables, is_secluded=cell.is_sandboxed)
+        try:
+            self._child = await spawn(cell, python, source, {**environment, **handed})
+        except BaseException:
+            await cell.leave()
+            raise
         self._loop.add_reader(self._child.frames, self._read_frames)
         self._loop.add_reader(self._child.logs, self._read_logs)
         self._burial = self._loop.create_task(self._bury())
@@ -226,7 +241,9 @@ class ModelProcess:
     def _act_on_run(self, frame: dict[str, Any], run: Run) -> None:
         match frame["type"]:
             case "output":
-                self._give(run, Output(frame["value"]))
+                taking = self._give(run, Output(self._child.cell.from_inside(frame["value"])))
+                if frame.get("waits"):
+                    when_taken(run, taking, lambda: self._send({"type": "taken", "id": run.id}))
             case "metric":
                 self._give(run, Metric(frame["name"], frame["value"], frame["mode"]))
             case "log":
@@ -234,16 +251,19 @@ class ModelProcess:
             case "interrupted":
                 run.is_heard = True
             case "done":
-                self._finish(run, Done(frame["status"], frame["output"], frame["error"], frame["predict_time"]))
+                output = self._child.cell.from_inside(frame["output"])
+                self._child.cell.note_left(run.id, frame["left"])
+                self._finish(run, Done(frame["status"], output, frame["error"], frame["predict_time"]))
 
-    def _give(self, run: Run, event: Event) -> None:
+    def _give(self, run: Run, event: Event) -> "asyncio.Future[None] | None":
         try:
-            run.take(event)
+            return run.take(event)
         except Exception as error:  # the caller's own failure; the frames behind this one must still be read
             run.ignore()
             if not run.done.done():
                 run.done.set_exception(error)
             self.cancel(run.id)
+            return None
 
     def _give_log(self, run: Run, text: str) -> None:
         if shown := run.logs.take(text):
@@ -304,9 +324,7 @@ class ModelProcess:
     async def _bury(self) -> None:
         """Waits for the end of the process and tells everyone who waits for it."""
         death = describe_death(await self._child.wait())
-        consequence = (
-            ". It will be started again for the next prediction." if self._set_up.is_set() else " during setup."
-        )
+        consequence = _STARTS_AGAIN if self._set_up.is_set() else " during setup."
         if self._why_ended not in (_STOPPED, _ENDED_TO_CANCEL):
             self.fault = self._why_ended or death
         self._end(death + consequence)  # also what it left running
@@ -317,6 +335,7 @@ class ModelProcess:
         for run in list(self._runs.values()):
             self._finish(run, Done("canceled") if run.is_canceling else Done("failed", error=self._why_ended))
         self._child.close()
+        await self._child.cell.leave()
 
 
 def _start_frame(manifest: Manifest, mode: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from worker.environment import Environments
 from worker.manifest import read_manifest
+from worker.sandbox import Sandbox
+from worker.seclusion import Seclusion
 from worker.shelf import Say
 from worker.weights import VersionWeights, Weights
 
@@ -21,6 +23,8 @@ class Provided:
     python: Path
     weights: Path | None
     """What setup() is handed, if the version was given some."""
+    sandbox: Sandbox | None
+    """What the process is to run in, if it is not to see the rest of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Provisions:
     weights: Weights
     given: Callable[[str], Awaitable[VersionWeights]]
     """What a version was given."""
+    seclusion: Seclusion
 
     async def of_version(self, version_id: str, source: Path, say: Say) -> Provided:
         """Builds and fetches what is not there yet, and tells `say` how it goes; raises SetupFailed."""
@@ -38,7 +43,9 @@ class Provisions:
         given = await self.given(version_id)
         manifest = await asyncio.to_thread(read_manifest, source)
         await self.weights.put_in_place(version_id, source, manifest.weights, given, say)
-        return Provided(python, await self.weights.of_version(version_id, given, say))
+        own_weights = await self.weights.of_version(version_id, given, say)
+        shown = await asyncio.to_thread(self.weights.places, source, manifest.weights, own_weights)
+        return Provided(python, own_weights, await self.seclusion.of_version(version_id, shown))
 
 
 async def python_for_folder(

@@ -16,6 +16,7 @@ import httpx
 import structlog
 from redis.exceptions import RedisError
 
+from shared import accounts
 from shared.database import Database
 from shared.ids import new_id
 from shared.live import Feed
@@ -34,7 +35,7 @@ from worker.app import BellWorker, Job
 from worker.build import Builder
 from worker.deliver import Sender
 from worker.environment import Environments
-from worker.files import Files
+from worker.files import Files, predictions_folder
 from worker.gpu import gpus
 from worker.ledger import Ledger
 from worker.leftovers import Leftovers
@@ -42,10 +43,12 @@ from worker.life_sign import living
 from worker.memory import HostMemory, usual_budget
 from worker.outbound import Outbound, fetch
 from worker.own_files import OwnFiles
+from worker.persistence import persistently
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.provisions import Provisions
 from worker.residency import Residency
+from worker.seclusion import Seclusion
 from worker.sweep import Sweep
 from worker.weights import Weights
 
@@ -138,7 +141,9 @@ def provisions(settings: Settings, database: Database, client: httpx.AsyncClient
     limit = timedelta(seconds=settings.build_seconds)
     download = partial(fetch, client, total=limit, cap_bytes=settings.max_archive_bytes)
     weights = Weights(settings.home, download, limit)
-    return Provisions(Environments(settings.home, limit), weights, OwnFiles(settings, database).weights_of)
+    count_accounts = partial(persistently, partial(accounts.count, database))
+    seclusion = Seclusion(settings.isolation, count_accounts, partial(predictions_folder, settings.home))
+    return Provisions(Environments(settings.home, limit), weights, OwnFiles(settings, database).weights_of, seclusion)
 
 
 @asynccontextmanager

@@ -8,19 +8,25 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
+"""What of our code a model's process sees."""
 _MODEL = (
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|\w+_CA_BUNDLE"
     r"|(HTTPS?|NO|ALL|https?|no|all)_(PROXY|proxy)"
     r"|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|HF|TRANSFORMERS|TOKENIZERS|TORCH|PYTORCH|TRITON|OMP|MKL|OPENBLAS|XDG|COG)_\w+"
 )
 _FOR_MODELS = re.compile(_MODEL)
+# In a sandbox there is no network, and nothing of ours in a home or a cache: no proxy, no token, no place of ours.
+_FOR_SECLUDED = re.compile(
+    r"PATH|LANG|LANGUAGE|TZ|LD_LIBRARY_PATH|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|PYTORCH|OMP|MKL|OPENBLAS|COG)_\w+"
+)
 # Addresses of package indexes may hold a password; a model's process gets none of them.
 _FOR_BUILDS = re.compile(rf"{_MODEL}|(UV|PYENV|GIT)_\w+|NETRC|CC|CXX")
 
 
-def model_environment(added: Mapping[str, str], python: Path) -> dict[str, str]:
+def model_environment(added: Mapping[str, str], python: Path, *, is_secluded: bool) -> dict[str, str]:
     """The whole environment of a model's process; programs of its own interpreter's environment come first."""
-    allowed = _allowed(_FOR_MODELS)
+    allowed = _allowed(_FOR_SECLUDED if is_secluded else _FOR_MODELS)
     path = os.pathsep.join(filter(None, (str(python.parent), allowed.get("PATH"))))
     # a Python program that the model starts should print at once, like the model itself
     return {**allowed, "PATH": path, "PYTHONUNBUFFERED": "1", **added}

@@ -77,6 +77,15 @@ class Weights:
             await asyncio.to_thread(_link, target, place)
             say(f"The weights {each.name} are at {each.target}.\n")
 
+    def places(self, source: Path, wanted: list[WeightsTarget], own: Path | None) -> tuple[Path, ...]:
+        """Where those lie that links in the model's folder lead to, and that which setup() is handed.
+
+        Only what we have fetched: cog.yaml may name any place of this machine.
+        """
+        places = [source / each.target for each in wanted] + ([own] if own else [])
+        shelf = self._shelf.folder.resolve()
+        return tuple(dict.fromkeys(real for place in places if shelf in (real := place.resolve()).parents))
+
     def _is_foreign(self, target: Path) -> bool:
         """Whether something is there that we did not put there. A link to nothing may be ours from another home."""
         return target.exists() and not (target.is_symlink() and self._shelf.folder in target.readlink().parents)

@@ -250,6 +250,6 @@ async def test_what_a_worker_that_died_has_left_is_swept_away(
     async with host.presence.announced():
         running, ended = await rows.running(host.presence.id), await rows.ended()
         for row in (running, ended):
-            folder_of(settings.home, row.id, row.attempt).mkdir(parents=True)
+            folder_of(settings.home, row.version_id, row.id, row.attempt).mkdir(parents=True)
         await Sweep(settings, database, "sweep").tick()
         assert existing_folders(settings.home).keys() == {running.id}

@@ -12,12 +12,13 @@ from cli import doctor as room
 from cli.doctor import doctor, examine
 from cli.failure import Failure
 from cli.init import init
+from shared.isolation import find_obstacle
 from worker.manifest import read_manifest
 
 
 @pytest.fixture(autouse=True)
 def neutral(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DATABASE_URL", "REDIS_URL", "PINION_HOST"):
+    for name in ("DATABASE_URL", "REDIS_URL", "PINION_HOST", "PINION_ISOLATION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PINION_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PINION_PORT", "0")
@@ -89,3 +90,33 @@ def test_what_keeps_pinion_from_working_makes_the_command_fail(monkeypatch: pyte
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
     with pytest.raises(Failure, match="keeps Pinion from working: Redis"):
         doctor()
+
+
+def test_what_models_run_in_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert line("Isolation")[1].startswith("models run as processes of this user: there is no second account")
+    monkeypatch.setenv("PINION_ISOLATION", "process")
+    assert line("Isolation")[1].startswith("models run as processes of this user: PINION_ISOLATION=process")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_sandbox_that_cannot_be_had_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("PINION_ISOLATION", "sandbox")
+    mark, text = line("Isolation")
+    assert mark == "FAIL"
+    assert "bubblewrap (bwrap) is not installed" in text
+    assert "docs/security.md" in text
+
+
+def test_a_second_account_asks_for_sandboxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_accounts", lambda url: 2)
+    mark, text = line("Isolation")
+    assert (mark, "there are 2 accounts" in text) == ("OK" if find_obstacle() is None else "WARN", True)
+
+
+def test_a_bubblewrap_that_may_make_no_namespaces_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert find_obstacle() == "bubblewrap may not make namespaces here (No permissions to create new namespace)"

@@ -72,7 +72,7 @@ def test_everything_of_the_old_generation_is_understood(tmp_path: Path) -> None:
     assert (read.build.cuda, read.build.cudnn, read.build.python_version) == ("11.8", "8", "3.9")
     assert [step.command for step in read.build.run] == ["echo one", "pip config list"]
     assert read.content.concurrency.max == 4
-    assert read.environment(Path("/env/bin/python"))["A"] == "b=c"
+    assert read.environment(Path("/env/bin/python"), {}, is_secluded=False)["A"] == "b=c"
 
 
 def test_everything_of_the_new_generation_is_understood(tmp_path: Path) -> None:

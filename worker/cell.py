@@ -1,0 +1,157 @@
+"""The place of one model process: a temporary folder of its own and, in a sandbox, all that it can see.
+
+Removed when the process has ended and nobody reads what its predictions have made. What is spoken is not known here.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from shared.file_lock import open_lock, try_lock
+from shared.file_names import FILE_KEY
+from worker.events import SetupFailed
+from worker.sandbox import HOME, TEMPORARY, Mount, Sandbox
+
+_PREFIX = "pinion-model-"
+_DRAFT_PREFIX = ".pinion-model-"
+_LEFT = re.compile(r"prediction-\w+")
+
+
+class Cell:
+    """Opened by `open_cell`."""
+
+    def __init__(
+        self, scratch: Path, lock: int, source: Path, sandbox: Sandbox | None, mounts: Sequence[Mount]
+    ) -> None:
+        self._scratch, self._lock = scratch, lock
+        self._source = source
+        self._sandbox, self._mounts = sandbox, mounts
+        self._stays = 0
+        self._left: dict[str, Path] = {}
+        self._is_left = False
+
+    @property
+    def is_sandboxed(self) -> bool:
+        return self._sandbox is not None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Of the process's environment."""
+        temporary = TEMPORARY if self.is_sandboxed else self._scratch / "tmp"
+        # What torch compiles is kept as long as the process lives: it would look in vain in a prediction's folder.
+        ours = {"TMPDIR": str(temporary), "TORCHINDUCTOR_CACHE_DIR": str(temporary / "torchinductor")}
+        return {**ours, "HOME": str(HOME)} if self.is_sandboxed else ours
+
+    def command(self, program: Sequence[str]) -> list[str]:
+        """What starts a program here. Blocks."""
+        return self._sandbox.command(self._mounts, self._source, program) if self._sandbox else list(program)
+
+    def stay(self, prediction_id: str) -> "Stay":
+        """For as long as a prediction's files are needed."""
+        self._stays += 1
+        return Stay(self, prediction_id)
+
+    def note_left(self, prediction_id: str, name: str | None) -> None:
+        """A prediction is over, and has left something in a temporary folder of this name. ValueError for another."""
+        if name is not None:
+            if not _LEFT.fullmatch(name):
+                raise ValueError(name)
+            self._left[prediction_id] = self._scratch / "tmp" / name
+
+    def may_show(self, place: Path) -> bool:
+        """Whether a process here can see what lies at a real place of this machine."""
+        return not self._sandbox or any(place.is_relative_to(os.path.realpath(each.outside)) for each in self._mounts)
+
+    def from_inside(self, output: Any) -> Any:
+        """An output of the process, with its files under the names they have for us."""
+        if not self._sandbox:
+            return output
+        if isinstance(output, dict):
+            if output.keys() == {FILE_KEY}:
+                return {FILE_KEY: str(self._outside(Path(output[FILE_KEY])))}
+            return {key: self.from_inside(each) for key, each in output.items()}
+        return [self.from_inside(each) for each in output] if isinstance(output, list) else output
+
+    def _outside(self, place: Path) -> Path:
+        """Only a name: where it leads is looked at when it is opened."""
+        for mount in reversed(self._mounts):  # the innermost counts
+            if place.is_relative_to(mount.inside):
+                return mount.outside / place.relative_to(mount.inside)
+        return place
+
+    async def leave(self) -> None:
+        """The process has ended."""
+        self._is_left = True
+        await self._clear()
+
+    async def end_stay(self, prediction_id: str) -> None:
+        """Remove what a prediction has left."""
+        if folder := self._left.pop(prediction_id, None):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        self._stays -= 1
+        await self._clear()
+
+    async def _clear(self) -> None:
+        if self._is_left and not self._stays and self._lock >= 0:
+            lock, self._lock = self._lock, -1
+            await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+            os.close(lock)
+
+
+class Stay:
+    """One prediction's, from before it begins until nobody needs its files any more."""
+
+    def __init__(self, cell: Cell, prediction_id: str) -> None:
+        self._cell, self._prediction_id = cell, prediction_id
+
+    def may_show(self, place: Path) -> bool:
+        """Whether the model can see what lies at a real place of this machine."""
+        return self._cell.may_show(place)
+
+    async def end(self) -> None:
+        """Exactly once."""
+        await self._cell.end_stay(self._prediction_id)
+
+
+async def open_cell(source: Path, python: Path, sandbox: Sandbox | None) -> Cell:
+    """For a process that is about to start in a model's folder; raises SetupFailed."""
+    try:
+        return await asyncio.to_thread(_open, source, python, sandbox)
+    except OSError as error:
+        raise SetupFailed(f"No place could be made for the model: {error.strerror}.") from error
+
+
+def _open(source: Path, python: Path, sandbox: Sandbox | None) -> Cell:
+    _remove_abandoned()
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX))
+    lock = open_lock(draft / "lock")
+    try_lock(lock)
+    scratch = draft.rename(draft.with_name(draft.name.removeprefix(".")))  # not to be found before it is locked
+    try:
+        for name in ("tmp", "home", "folder"):
+            (scratch / name).mkdir(mode=0o700)
+        return Cell(scratch, lock, source, sandbox, sandbox.mounts(source, python, scratch) if sandbox else ())
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(lock)
+        raise
+
+
+def _remove_abandoned() -> None:
+    """Of those whose worker was killed: nobody holds their lock."""
+    for scratch in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # just being removed
+            if scratch.lstat().st_uid != os.getuid():
+                continue
+            lock = os.open(scratch / "lock", os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if try_lock(lock):
+                    shutil.rmtree(scratch, ignore_errors=True)
+            finally:
+                os.close(lock)
