@@ -67,8 +67,9 @@ async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIte
     Nothing is told twice or left out: chunks know their place, and a gap is filled from the row.
     """
     async with services.feed.follow(channel(row.id)) as heard:
+        current = await find(services, row.id)
         for chunk in await _replayed(services, row.id):
-            if chunk.start <= seen < chunk.end:
+            if current and chunk.attempt >= current.attempt and chunk.start <= seen < chunk.end:
                 yield _after(chunk, seen)
                 seen = chunk.end
         while not services.stopping.is_set():
@@ -81,15 +82,18 @@ async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIte
             if current.status in TERMINAL:
                 yield current
                 return
-            async for told in _told(heard, seen):
+            async for told in _told(heard, current.attempt, seen):
                 yield told
                 seen = told.end if told else seen
 
 
-async def _told(heard: "asyncio.Queue[bytes]", seen: int) -> AsyncIterator[Chunk | None]:
-    """Chunks in sequence until there is a reason to look at the row: the end, a gap, or silence."""
+async def _told(heard: "asyncio.Queue[bytes]", attempt: int, seen: int) -> AsyncIterator[Chunk | None]:
+    """Chunks in sequence until there is a reason to look at the row: the end, a gap, or silence.
+
+    What an attempt before this one says is not heard: it was taken for dead.
+    """
     while (chunk := await next_word(heard, LOOK_AGAIN_SECONDS)) and not chunk.finished and chunk.start <= seen:
-        if chunk.end > seen:
+        if chunk.attempt >= attempt and chunk.end > seen:
             yield _after(chunk, seen)
             seen = chunk.end
     if chunk is None:

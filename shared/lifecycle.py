@@ -213,10 +213,10 @@ async def refuse(transaction: Transaction, prediction_id: str, delivery: int, er
     return await _complete(transaction, row)
 
 
-async def fail(transaction: Transaction, row: Row[Any], error: str) -> Row[Any] | None:
-    """`starting · processing → failed` from outside, unless it has moved on: what came so far is kept."""
-    failed = await _change(transaction, _is_unchanged(row), status=Status.FAILED, error=error, completed_at=clock())
-    return await _complete(transaction, failed)
+async def fail(transaction: Transaction, row: Row[Any], error: str, output: Any) -> Row[Any] | None:
+    """`processing → failed` for a worker that died, unless it has moved on; `output` is what it has told of."""
+    changes = {"status": Status.FAILED, "error": error, "output": output, "completed_at": clock()}
+    return await _complete(transaction, await _change(transaction, _is_unchanged(row), **changes))
 
 
 async def cancel(transaction: Transaction, prediction_id: str) -> None:
@@ -244,10 +244,10 @@ async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_w
         transaction.outbox.append(CancelRequest(row.worker_id, row.id))
 
 
-async def cancel_lost(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
-    """`processing → canceled` for a worker that died before it could."""
-    changed = await _change(transaction, _is_unchanged(row), status=Status.CANCELED, completed_at=clock())
-    return await _complete(transaction, changed)
+async def cancel_lost(transaction: Transaction, row: Row[Any], output: Any) -> Row[Any] | None:
+    """`processing → canceled` for a worker that died before it could; `output` is what it has told of."""
+    changes = {"status": Status.CANCELED, "output": output, "completed_at": clock()}
+    return await _complete(transaction, await _change(transaction, _is_unchanged(row), **changes))
 
 
 async def disown(transaction: Transaction, row: Row[Any]) -> bool:

@@ -19,7 +19,7 @@ from shared import files, lifecycle
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
-from shared.live import stream_key
+from shared.live import joined, replay, silence
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
@@ -140,17 +140,24 @@ class Sweep:
             await self._release(row)
 
     async def _release(self, row: Row[Any]) -> None:
-        has_output = row.output is not None or await self.database.redis.exists(stream_key(row.id))
+        output = await self._last_words(row) if row.stream_token else row.output
+        has_output = output is not None
         async with self.database.transaction() as transaction:
             if row.cancel_requested_at:
-                await lifecycle.cancel_lost(transaction, row)
+                await lifecycle.cancel_lost(transaction, row, output)
             elif has_output:
-                await lifecycle.fail(transaction, row, LOST_AFTER_OUTPUT)
+                await lifecycle.fail(transaction, row, LOST_AFTER_OUTPUT, output)
             elif row.attempt >= _ATTEMPTS_MAX:
-                await lifecycle.fail(transaction, row, _NEVER_STARTED)
+                await lifecycle.fail(transaction, row, _NEVER_STARTED, None)
             else:
                 await lifecycle.redeliver(transaction, row)
-        _log.info("released from a lost worker", prediction_id=row.id, had_output=bool(has_output))
+        _log.info("released from a lost worker", prediction_id=row.id, had_output=has_output)
+
+    async def _last_words(self, row: Row[Any]) -> list[Any] | None:
+        """All that the attempt has said, which may be more than was saved. It may be alive, but is heard no more."""
+        await silence(self.database.redis, row.id, row.attempt)
+        said = [chunk for chunk in await replay(self.database.redis, row.id) if chunk.attempt == row.attempt]
+        return joined(row.output or [], said) or None
 
     async def _requeue_predictions(self) -> None:
         """Walk the waiting rows, a batch a tick and on at once while batches have losses."""

@@ -4,6 +4,7 @@ These tests come last, because here the instance is broken again and again.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
@@ -98,6 +99,29 @@ def test_a_killed_worker_costs_no_prediction(instance: Instance, api: Api, recei
     worker.kill()
     assert_each_ends_once(api, receiver, ids, time.monotonic())
     assert instance.processes("predict") != [worker]
+
+
+def test_a_worker_that_wakes_after_it_was_taken_for_dead_is_not_heard(instance: Instance, api: Api):
+    model = instance.model("tells_its_process")
+    api.create(model, wait=True, seconds=0)
+    [worker] = instance.processes("predict")
+    prediction = api.create(model, seconds=3)
+    first = api.until_status(prediction["id"], "processing")
+    worker.suspend()
+    try:
+        with ThreadPoolExecutor() as pool, instance.another_worker():
+            listening = pool.submit(all_events, prediction["urls"]["stream"])
+            until(lambda: api.prediction(prediction["id"]).get("started_at", first["started_at"]) > first["started_at"])
+            worker.resume()
+            ended = api.until_status(prediction["id"], *TERMINAL)
+            heard = listening.result()
+    finally:
+        worker.resume()
+    assert ended["status"] == "succeeded"
+    assert len(set(ended["output"])) == 1
+    for events in (heard, all_events(prediction["urls"]["stream"])):
+        assert outputs(events) == ended["output"]
+        assert events[-1].data == "{}"
 
 
 def test_a_killed_sender_costs_no_webhook(instance: Instance, api: Api, receiver: Receiver):

@@ -168,7 +168,7 @@ async def test_prometheus_reads_queues_workers_models_webhooks_and_this_process(
     waiting = await rows.waiting(version_id=version_id, webhook="http://127.0.0.1:9/")
     await rows.running(version_id=version_id)
     async with rows.database.transaction() as transaction:
-        await lifecycle.fail(transaction, waiting, "for the sake of its message")
+        await lifecycle.fail(transaction, waiting, "for the sake of its message", None)
     await rows.waiting(version_id=version_id)
     worker = alive.presence.id
     shown = await figures(client)

@@ -164,7 +164,7 @@ class Life(RuleBasedStateMachine):
     @rule(row=seen, is_meant=RARELY)
     def cancel_lost(self, row: Row[Any], is_meant: bool) -> None:
         if is_meant and row.status not in TERMINAL:
-            ended = self.change(lambda transaction: lifecycle.cancel_lost(transaction, row))
+            ended = self.change(lambda transaction: lifecycle.cancel_lost(transaction, row, row.output))
             assert (ended is not None) == self.is_unchanged(row)
 
     @rule(is_meant=RARELY, dies=DIES)
@@ -179,7 +179,9 @@ class Life(RuleBasedStateMachine):
     @rule(is_meant=RARELY)
     def fail(self, is_meant: bool) -> None:
         if is_meant:
-            failed = self.change(lambda transaction: lifecycle.fail(transaction, self.now, "It broke."))
+            failed = self.change(
+                lambda transaction: lifecycle.fail(transaction, self.now, "It broke.", self.now.output)
+            )
             assert (failed is not None) == (self.now.status not in TERMINAL)
 
     @invariant()

@@ -154,8 +154,9 @@ async def test_one_that_comes_while_another_leaves_still_hears(redis: RedisPool,
         async with feed.follow(channel(P)) as heard:
             await leaving
             await until(lambda: listeners(redis, channel(P)))
-            await tell(redis, FIRST)
-            assert await heard_next(heard) == FIRST
+            told = Chunk(P, 1, number, ["a"])
+            await tell(redis, told)
+            assert await heard_next(heard) == told
 
 
 async def test_a_follower_that_is_canceled_leaves_no_channel_behind(redis: RedisPool, feed: Feed) -> None:
