@@ -13,7 +13,13 @@ from shared.errors import InvalidRequest, Problem
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
-_PROBLEM_TYPES = {"missing": "required", "extra_forbidden": "additional_property_not_allowed", "enum": "enum"}
+_PROBLEM_TYPES = {
+    "missing": "required",
+    "extra_forbidden": "additional_property_not_allowed",
+    "enum": "enum",
+    "greater_than_equal": "number_gte",
+    "less_than_equal": "number_lte",
+}
 
 
 def checked(shape: type[Shape], body: dict[str, Any]) -> Shape:

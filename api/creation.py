@@ -28,6 +28,7 @@ async def create(
     found: Runnable,
     wanted: contract.PredictionRequest,
     options: CreateOptions,
+    deployment: str | None = None,
 ) -> Response:
     """Store and queue it; 201 at once or with the result, 202 if the wait is over before that."""
     if file_ids := files.ids_in(wanted.input):
@@ -44,6 +45,7 @@ async def create(
         shows_aborted=caller.shows_aborted,
         create_key=identity.create_key,
         fingerprint=identity.fingerprint,
+        deployment=deployment,
         **_webhook(wired, wanted),
     )
     row = await creates.create(wired.database, request, identity)

@@ -78,6 +78,8 @@ PredictionWriter = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRIT
 PredictionCreator = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE, Bucket.CREATES))]
 ModelReader = Annotated[Row[Any], Depends(Permission(Scope.MODELS_READ))]
 ModelWriter = Annotated[Row[Any], Depends(Permission(Scope.MODELS_WRITE))]
+DeploymentReader = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_READ))]
+DeploymentWriter = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_WRITE))]
 WebhookReader = Annotated[Row[Any], Depends(Permission(Scope.WEBHOOKS_READ))]
 
 

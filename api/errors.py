@@ -31,6 +31,8 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.InvalidVersion: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.DeploymentStopped: 422,
+    errors.DeploymentInUse: 422,
     errors.Throttled: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,

@@ -28,6 +28,7 @@ async def prediction_filters(
     status: Annotated[Status | None, Query(description="As it is shown.")] = None,
     model: Annotated[str | None, _Text] = None,
     version: Annotated[str | None, _Text] = None,
+    deployment: Annotated[str | None, _Text] = None,
 ) -> list[ColumnElement[bool]]:
     """One condition for each parameter that was given."""
     conditions = (
@@ -37,6 +38,7 @@ async def prediction_filters(
         None if status is None else _is_shown_as(status),
         None if model is None else Prediction.model == model,
         None if version is None else Prediction.version_id == version,
+        None if deployment is None else Prediction.deployment == deployment,
     )
     return [condition for condition in conditions if condition is not None]
 

@@ -18,6 +18,8 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── InvalidVersion
     │   ├── Unauthenticated
     │   ├── Forbidden
+    │   ├── DeploymentStopped
+    │   ├── DeploymentInUse
     │   ├── Throttled               carries the seconds until it may be tried again
     │   ├── NotFound
     │   └── Conflict
@@ -144,6 +146,18 @@ class Forbidden(RequestError):
     """Your token does not allow this."""
 
     title = "Forbidden"
+
+
+class DeploymentStopped(RequestError):
+    """The deployment is stopped: its max_instances is 0. Set it to 1 or more to run predictions."""
+
+    title = "Deployment stopped"
+
+
+class DeploymentInUse(RequestError):
+    """The deployment is in use."""
+
+    title = "Deployment in use"
 
 
 class Throttled(RequestError):

@@ -75,6 +75,7 @@ class Request:
     version_id: str
     input: dict[str, Any]
     streams: bool
+    deployment: str | None = None
     webhook: str | None = None
     webhook_events: tuple[str, ...] = tuple(WebhookEvent)
     source: str = "api"

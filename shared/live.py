@@ -55,7 +55,8 @@ class Chunk(msgspec.Struct, frozen=True):
         # The id says where the items stand, so a repeated write is refused by Redis rather than doubled.
         place = _LAST if self.finished else self.end
         keys = stream_key(self.prediction_id), channel(self.prediction_id)
-        pipe.eval(_TELL, len(keys), *keys, f"{self.attempt}-{place}", msgspec.json.encode(self), KEEP_SECONDS)
+        entry = msgspec.json.encode(self).decode()
+        pipe.eval(_TELL, len(keys), *keys, f"{self.attempt}-{place}", entry, str(KEEP_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,17 @@ class CancelRequest:
 
     def write(self, pipe: Pipeline) -> None:
         pipe.publish(cancel_channel(self.worker_id), self.prediction_id)
+
+
+DEPLOYMENTS_CHANNEL = "pinion:deployments"
+"""On which workers hear that they should look at the deployments."""
+
+
+class DeploymentsChanged:
+    """Tells all workers."""
+
+    def write(self, pipe: Pipeline) -> None:
+        pipe.publish(DEPLOYMENTS_CHANNEL, b"")
 
 
 def stream_key(prediction_id: str) -> str:

@@ -36,6 +36,8 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
         "created_at": moment(row.created_at),
         "urls": _prediction_urls(row, base),
     }
+    if row.deployment:
+        shown["deployment"] = row.deployment
     if row.started_at:
         shown["started_at"] = moment(row.started_at)
     if row.status in TERMINAL:
@@ -114,6 +116,32 @@ def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> 
         "default_example": None,
         "latest_version": version(latest) if latest and latest.status == VersionStatus.READY else None,
         "created_at": moment(row.created_at),
+    }
+
+
+def deployment(row: Row[Any]) -> dict[str, Any]:
+    """A deployment with its newest release."""
+    return {
+        "owner": row.owner,
+        "name": row.name,
+        "current_release": {
+            "number": row.release,
+            "model": row.model,
+            "version": row.version_id,
+            "created_at": moment(row.released_at),
+            "created_by": {
+                "type": row.creator_type,
+                "username": row.creator_username,
+                "name": row.creator_name,
+                "avatar_url": None,
+                "github_url": None,
+            },
+            "configuration": {
+                "hardware": row.hardware,
+                "min_instances": row.min_instances,
+                "max_instances": row.max_instances,
+            },
+        },
     }
 
 

@@ -140,6 +140,38 @@ class Version(Table):
     created_at: Mapped[datetime]
 
 
+class Deployment(Table):
+    """A name under which an account runs a version of its choice; what it is at present says its newest release."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (Index(None, "owner", "name", unique=True), Index(None, "account_id", "created_at", "id"))
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
+    owner: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(64))
+    release: Mapped[int]
+    """The number of the newest."""
+    created_at: Mapped[datetime]
+
+
+class Release(Table):
+    """What a deployment is from one change to the next."""
+
+    __tablename__ = "releases"
+    __table_args__ = (Index(None, "version_id"),)
+
+    deployment_id: Mapped[str] = mapped_column(ForeignKey(Deployment.id), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(String(129))
+    version_id: Mapped[str] = mapped_column(ForeignKey(Version.id))
+    hardware: Mapped[str] = mapped_column(String(64))
+    min_instances: Mapped[int]
+    max_instances: Mapped[int]
+    created_by: Mapped[str] = mapped_column(ForeignKey(Account.id))
+    created_at: Mapped[datetime]
+
+
 class Worker(Table):
     """A running worker process; `last_seen` is its lease, told by the database's clock."""
 
@@ -161,6 +193,7 @@ class Prediction(Table):
     __table_args__ = (
         Index(None, "account_id", "created_at", "id"),
         Index(None, "model", "created_at"),
+        _partial("ix_predictions_deployment", "deployment", "created_at", "id", where="deployment IS NOT NULL"),
         _partial("ix_predictions_waiting", "queued_at", "id", where="status = 'starting'"),
         _partial("ix_predictions_running", "worker_id", where="status = 'processing'"),
         _partial("ix_predictions_deadlines", "deadline", where="deadline IS NOT NULL AND completed_at IS NULL"),
@@ -174,6 +207,8 @@ class Prediction(Table):
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
     model: Mapped[str] = mapped_column(String(129))
     version_id: Mapped[str] = mapped_column(ForeignKey(Version.id))
+    deployment: Mapped[str | None] = mapped_column(String(129))
+    """The `owner/name` it was asked of, if it was one."""
     status: Mapped[str] = mapped_column(String(16))
     input: Mapped[dict[str, Any]]
     output: Mapped[Any | None] = mapped_column(Json(none_as_null=True))

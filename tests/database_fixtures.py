@@ -28,9 +28,10 @@ from sqlalchemy import Row, insert, make_url, select, update
 
 from api.app import create_app
 from cli import process_tree, valkey
-from shared import lifecycle, tokens
+from shared import deployments, lifecycle, tokens
 from shared.contract import VersionStatus, WebhookEvent
 from shared.database import Database, clock
+from shared.deployments import Wish
 from shared.ids import new_id
 from shared.lifecycle import Request
 from shared.queue import RedisPool, open_listening_redis, open_redis
@@ -235,6 +236,13 @@ class Rows:
         async with self.database.transaction() as transaction:
             await transaction.execute(insert(Version).values(**values))
         return str(values["id"])
+
+    async def deployed(self, name: str, **changes: Any) -> Row[Any]:
+        """A deployment of its version."""
+        usual = {"model": f"{self.username}/echo", "version_id": self.version_id, "hardware": "cpu"}
+        wish = Wish(**{**usual, "min_instances": 0, "max_instances": 1, **changes})
+        account = await self.one(Account, Account.id == self.account_id)
+        return await deployments.create(self.database, account, name, wish)
 
     async def add_token(self, token: str = TOKEN, **changes: Any) -> None:
         """A token for everything, or for what `changes` say."""

@@ -44,6 +44,7 @@ from worker.memory import HostMemory, usual_budget
 from worker.outbound import Outbound, fetch
 from worker.own_files import OwnFiles
 from worker.persistence import persistently
+from worker.pins import Pins
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.provisions import Provisions
@@ -97,6 +98,7 @@ async def predict(settings: Settings) -> None:
         stack.push_async_callback(residency.stop)
         stack.push_async_callback(end, start(residency.keep_within_budget()))
         feed = await stack.enter_async_context(Feed(bells))
+        stack.push_async_callback(end, start(Pins(database, feed, residency).run()))
         presence = Presence(settings, database, feed, residency.cancel, residency.interrupt, residency.report)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)

@@ -4,6 +4,15 @@ Shapes only; nothing here reads a row or decides anything. Field names and value
 """
 
 from shared.contract.account import Account, WebhookSecret
+from shared.contract.deployments import (
+    Configuration,
+    Deployment,
+    DeploymentChange,
+    DeploymentPage,
+    DeploymentRequest,
+    Hardware,
+    Release,
+)
 from shared.contract.files import File, FilePage, FileUrls
 from shared.contract.models import Model, ModelPage
 from shared.contract.predictions import (
@@ -40,9 +49,15 @@ __all__ = [
     "TERMINAL",
     "Account",
     "AccountType",
+    "Configuration",
+    "Deployment",
+    "DeploymentChange",
+    "DeploymentPage",
+    "DeploymentRequest",
     "File",
     "FilePage",
     "FileUrls",
+    "Hardware",
     "Holding",
     "InvalidField",
     "LinkedFolder",
@@ -59,6 +74,7 @@ __all__ = [
     "Push",
     "PushedFile",
     "ReceivedContent",
+    "Release",
     "Residence",
     "Scope",
     "Status",

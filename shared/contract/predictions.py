@@ -45,6 +45,7 @@ class Prediction(BaseModel):
     id: str
     model: str
     version: str
+    deployment: str | None = None
     input: dict[str, Any] | None
     output: Any = None
     logs: str

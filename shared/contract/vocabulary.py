@@ -60,6 +60,8 @@ class Scope(StrEnum):
     PREDICTIONS_WRITE = "predictions:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
+    DEPLOYMENTS_READ = "deployments:read"
+    DEPLOYMENTS_WRITE = "deployments:write"
     WEBHOOKS_READ = "webhooks:read"
 
 

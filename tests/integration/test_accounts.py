@@ -62,7 +62,8 @@ async def test_an_account_is_made_gets_a_token_and_loses_it(pinion: Command, cli
     assert head.split()[:3] == ["ID", "ACCOUNT", "NAME"]
     token_id, account, name, ending, *rest = line.split()
     assert (account, name, ending) == ("ada", "laptop", token[-4:])
-    assert rest[:4] == ["predictions:read", "predictions:write", "models:read", "webhooks:read"]
+    deploying = ["deployments:read", "deployments:write"]
+    assert rest[:6] == ["predictions:read", "predictions:write", "models:read", *deploying, "webhooks:read"]
 
     assert (await pinion("token", "revoke", token_id)).returncode == 0
     client._transport.app.state.services.callers._known.clear()  # type: ignore[attr-defined]

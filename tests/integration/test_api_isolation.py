@@ -51,6 +51,10 @@ ATTEMPTS = {
     "GET /v1/models/{owner}/{name}/versions/{version_id}": Attempt(),
     # The name alone says that it is not the caller's, whether there is such a model or not.
     "POST /v1/models/{owner}/{name}/versions": Attempt(403, body={}),
+    "GET /v1/deployments/{owner}/{name}": Attempt(),
+    "PATCH /v1/deployments/{owner}/{name}": Attempt(body={"min_instances": 1}),
+    "POST /v1/deployments/{owner}/{name}/predictions": Attempt(body={"input": {}}),
+    "DELETE /v1/deployments/{owner}/{name}": Attempt(),
     "GET /v1/files/{file_id}": Attempt(),
     "DELETE /v1/files/{file_id}": Attempt(),
     "GET /v1/files/{file_id}/download": Attempt(is_open=True),
@@ -74,6 +78,13 @@ SCOPES: dict[str, Scope | None] = {
     "GET /v1/models/{owner}/{name}/versions": Scope.MODELS_READ,
     "GET /v1/models/{owner}/{name}/versions/{version_id}": Scope.MODELS_READ,
     "POST /v1/models/{owner}/{name}/versions": Scope.MODELS_WRITE,
+    "GET /v1/deployments": Scope.DEPLOYMENTS_READ,
+    "POST /v1/deployments": Scope.DEPLOYMENTS_WRITE,
+    "GET /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_READ,
+    "PATCH /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_WRITE,
+    "DELETE /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_WRITE,
+    "POST /v1/deployments/{owner}/{name}/predictions": Scope.PREDICTIONS_WRITE,
+    "GET /v1/hardware": None,
     "GET /v1/workers": Scope.MODELS_READ,
     "GET /metrics": Scope.MODELS_READ,
     "PUT /v1/contents/{sha256}": Scope.MODELS_WRITE,
@@ -124,6 +135,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     await owner.add_token(OWNERS_TOKEN)
     await owner.change(Model, Model.id == owner.model_id, visibility=Visibility.PRIVATE)
     prediction = await owner.waiting(streams=True)
+    await owner.deployed("echo")
     with Incoming(settings.home) as incoming:
         incoming.write(b"secret")
         incoming.complete()

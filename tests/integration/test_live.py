@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.ids import new_id
 from shared.live import CancelRequest, Chunk, Feed, cancel_channel, channel, replay, stream_key
 from shared.queue import RedisPool
 from shared.settings import Settings
 from tests.database_fixtures import PrivateValkey, redis_at, until
 
-P = "prediction"
+P = new_id()  # channels are the same in all databases of a server
 FIRST = Chunk(P, 1, 0, ["a", "b"])
 SECOND = Chunk(P, 1, 2, ["c"])
 LAST = Chunk(P, 1, 3, [], finished=True)

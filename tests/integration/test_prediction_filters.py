@@ -35,6 +35,7 @@ async def made(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "canceled": await rows.ended(),
         "version": await rows.waiting(version_id=other_version),
         "model": await rows.waiting(model="pinion/other"),
+        "deployment": await rows.waiting(deployment="pinion/live"),
         "web": await rows.waiting(source="web"),
         "old web": await rows.waiting(source="web"),
     }
@@ -45,7 +46,7 @@ async def made(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("query", "names"),
     [
-        ({"status": "starting"}, {"waiting", "version", "model", "web", "old web"}),
+        ({"status": "starting"}, {"waiting", "version", "model", "deployment", "web", "old web"}),
         ({"status": "processing"}, {"running"}),
         ({"status": "canceled"}, {"canceled"}),
         ({"status": "succeeded"}, set()),
@@ -54,6 +55,8 @@ async def made(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         ({"model": "nobody/nothing"}, set()),
         ({"version": "of version"}, {"version"}),
         ({"version": "0" * 64}, set()),
+        ({"deployment": "pinion/live"}, {"deployment"}),
+        ({"deployment": "pinion/other"}, set()),
         ({"source": "web"}, {"web"}),
         ({"status": "starting", "source": "web"}, {"web"}),
         ({"status": "starting", "model": "pinion/echo", "version": "of version"}, {"version"}),

@@ -183,12 +183,11 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
         ("POST", versions, 201, {"id": VERSION, "status": "building", "logs": ""}),
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "building", "logs": "one\n"}),
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "ready", "logs": "one\ntwo\n"}),
-        FOUND,
     ]
     push(str(model), "ada/echo", url)
     shown = capsys.readouterr()
     assert shown.err == "one\ntwo\n"
-    assert shown.out == f"ada/echo:{VERSION}\nhttp://pinion.example/ada/echo\n"
+    assert shown.out == f"ada/echo:{VERSION}\n{url}/v1/models/ada/echo\n"
     (*_, told), (*_, sent) = script.requests[:2]
     described = {"path": "cog.yaml", "size": len(content), "sha256": digest, "executable": False}
     assert json.loads(told) == {"files": [described]}
