@@ -52,7 +52,7 @@ class Permission:
         self._bucket = bucket
 
     async def __call__(self, request: Request, wired: Wired) -> Row[Any]:
-        caller = await wired.callers.find(_token(request))
+        caller = await wired.callers.find(token_of(request))
         if caller is None:
             raise Unauthenticated
         if wired.rate_limits:
@@ -62,7 +62,7 @@ class Permission:
         return caller
 
 
-def _token(request: Request) -> str:
+def token_of(request: Request) -> str:
     """What stands in the one Authorization header, under either name that the official clients have for it."""
     given = request.headers.getlist("authorization")
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")

@@ -154,6 +154,17 @@ def list_accounts() -> None:
     list_accounts()
 
 
+@account_app.command("show-aborted")
+def show_aborted(
+    username: Annotated[str, typer.Argument(help="Whose predictions.")],
+    is_shown: Annotated[bool, typer.Option("--on/--off", help="Off: `canceled`, which every client knows.")] = True,
+) -> None:
+    """Show what a deadline ended before it began as `aborted`."""
+    from cli.accounts import show_aborted
+
+    show_aborted(username, is_shown=is_shown)
+
+
 @token_app.command("create")
 def create_token(
     username: Annotated[str, typer.Argument(help="The account it speaks for.")],

@@ -31,6 +31,11 @@ def list_accounts() -> None:
     show(("USERNAME", "TYPE", "NAME", "CREATED"), [(r.username, r.type, r.name, _day(r.created_at)) for r in found])
 
 
+def show_aborted(username: str, *, is_shown: bool) -> None:
+    on_database(lambda database: accounts.show_aborted(database, username, is_shown=is_shown))
+    say(f"{username} sees new predictions that never began as {'aborted' if is_shown else 'canceled'}.")
+
+
 def count() -> int:
     """How many accounts there are; Failure where the database cannot be asked."""
     return on_database(accounts.count)

@@ -15,7 +15,7 @@ from shared.errors import InvalidRequest, Problem
 from shared.settings import Settings
 from shared.tables import File, Prediction
 
-_NOT_SUCCEEDED = "only a prediction that has succeeded can be an example"
+_NOT_FIT = "only a prediction that has succeeded, and whose data are still kept, can be an example"
 
 
 def of_model(owner: str, name: str) -> Select[Any]:
@@ -36,14 +36,14 @@ async def first_of(database: Database, models: Sequence[str]) -> dict[str, Row[A
 async def show(database: Database, model: Row[Any], prediction_id: str) -> Row[Any]:
     """Make an example of a prediction of the model's owner; one already is one. Raises InvalidRequest."""
     is_own = and_(is_of(model.owner, model.name, prediction_id), Prediction.account_id == model.account_id)
-    is_fit = and_(is_own, Prediction.status == Status.SUCCEEDED)
+    is_fit = and_(is_own, Prediction.status == Status.SUCCEEDED, Prediction.data_removed_at.is_(None))
     since = func.coalesce(Prediction.example_since, clock())
     async with database.transaction() as transaction:
         shown = update(Prediction).where(is_fit).values(example_since=since).returning(Prediction.__table__)
         row = (await transaction.execute(shown)).one_or_none()
         if row is None:
             is_known = (await transaction.execute(select(Prediction.id).where(is_own))).one_or_none()
-            sentence = _NOT_SUCCEEDED if is_known else "you have no such prediction of this model"
+            sentence = _NOT_FIT if is_known else "you have no such prediction of this model"
             raise InvalidRequest([Problem("invalid_type", "prediction", sentence)])
         await _keep_files(transaction, row)
     return row

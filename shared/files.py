@@ -74,6 +74,12 @@ async def remove(database: Database, home: Path, file_id: str) -> None:
     await _remove(database, home, File.id == file_id)
 
 
+async def remove_outputs(database: Database, home: Path, prediction_ids: Sequence[str]) -> None:
+    """Forget what some predictions brought forth."""
+    while await _remove(database, home, File.prediction_id.in_(prediction_ids)) == _BATCH:
+        pass
+
+
 async def remove_expired(database: Database, home: Path) -> None:
     """Forget what has expired."""
     while await _remove(database, home, and_(File.expires_at.is_not(None), File.expires_at < clock())) == _BATCH:

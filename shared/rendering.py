@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Row
 
-from shared.contract import TERMINAL, VersionStatus
+from shared.contract import TERMINAL, Status, VersionStatus
 from shared.file_names import FILE_KEY
 
 COG_VERSION = "0.16.12"
@@ -31,9 +31,9 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
         "input": row.input,
         "logs": row.logs,
         "error": row.error,
-        "status": row.status,
+        "status": _shown_status(row),
         "source": row.source,
-        "data_removed": False,
+        "data_removed": row.data_removed_at is not None,
         "created_at": moment(row.created_at),
         "urls": _prediction_urls(row, base),
     }
@@ -49,9 +49,17 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
         }
     elif row.output is not None:
         shown["output"] = output(row.output, base)
+    if row.deadline:
+        shown["deadline"] = moment(row.deadline)
     if row.webhook:
         shown |= {"webhook": row.webhook, "webhook_events_filter": row.webhook_events}
     return shown
+
+
+def _shown_status(row: Row[Any]) -> str:
+    """Replicate's released clients break on `aborted`, or wait for ever."""
+    is_hidden = row.status == Status.ABORTED and not row.shows_aborted
+    return Status.CANCELED if is_hidden else row.status
 
 
 def output(value: Any, base: str) -> Any:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
@@ -67,9 +68,9 @@ class Table(DeclarativeBase):
     }
 
 
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+def _partial(name: str, *columns: str, where: str, is_unique: bool = False) -> Index:
     """An index over some rows only, so that it stays as small as what is asked for: a backlog, examples."""
-    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+    return Index(name, *columns, unique=is_unique, postgresql_where=text(where), sqlite_where=text(where))
 
 
 class Account(Table):
@@ -82,6 +83,8 @@ class Account(Table):
     username: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(255))
     webhook_secret: Mapped[str] = mapped_column(String(128))
+    shows_aborted: Mapped[bool] = mapped_column(server_default=false())
+    """Whether its clients know the status `aborted`; to others it is `canceled`."""
     created_at: Mapped[datetime]
 
 
@@ -105,7 +108,7 @@ class Model(Table):
     """A named machine-learning model; its versions are what runs. A removed one leaves its name to another."""
 
     __tablename__ = "models"
-    __table_args__ = (_partial("ix_models_owner_name", "owner", "name", where="removed_at IS NULL", unique=True),)
+    __table_args__ = (_partial("ix_models_owner_name", "owner", "name", where="removed_at IS NULL", is_unique=True),)
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
@@ -209,6 +212,11 @@ class Prediction(Table):
         _partial("ix_predictions_waiting", "queued_at", "id", where="status = 'starting'"),
         _partial("ix_predictions_running", "worker_id", where="status = 'processing'"),
         _partial("ix_predictions_examples", "model", "example_since", "id", where="example_since IS NOT NULL"),
+        _partial("ix_predictions_deadlines", "deadline", where="deadline IS NOT NULL AND completed_at IS NULL"),
+        _partial("ix_predictions_kept", "completed_at", where="completed_at IS NOT NULL AND data_removed_at IS NULL"),
+        _partial("ix_predictions_create_keys", "create_key", where="create_key IS NOT NULL", is_unique=True),
+        _partial("ix_predictions_fingerprints", "fingerprint", where="fingerprint IS NOT NULL"),
+        _partial("ix_predictions_repeatable", "created_at", where="fingerprint IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
@@ -235,10 +243,20 @@ class Prediction(Table):
     cancel_requested_at: Mapped[datetime | None]
     example_since: Mapped[datetime | None]
     """Since when its model shows it as an example; while it does, nothing of it is removed."""
+    deadline: Mapped[datetime | None]
+    """When it is ended, whatever it does then."""
+    shows_aborted: Mapped[bool] = mapped_column(server_default=false())
+    """As its account wished when it was created."""
+    create_key: Mapped[str | None] = mapped_column(String(64))
+    """There is one prediction of each; see `creates`."""
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    """Of the request that created it, where it may come again."""
     queued_at: Mapped[datetime]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    data_removed_at: Mapped[datetime | None]
+    """When input, output and logs were removed; the rest stays."""
 
 
 class Collection(Table):

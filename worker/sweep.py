@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
 from worker import life_sign
 from worker.files import existing_folders
+from worker.retention import Retention
 
 TICK_SECONDS = 1.0
 _SETTLED_SECONDS = 2.0
@@ -75,10 +76,12 @@ class Sweep:
             return
         if monotonic() > self._quiet_until:
             await self._declare_silent_lost()
+        await self._end_overdue()
         await self._release_lost()
         await self._requeue_predictions()
         await self._requeue_builds()
         await self._ring_for_webhooks()
+        await Retention(self.settings, self.database).apply()
         await self._forget_the_past()
 
     async def _notice_the_dead(self) -> None:
@@ -116,6 +119,15 @@ class Sweep:
             lost = await transaction.execute(update(Worker).where(*silent).values(is_lost=True).returning(Worker.id))
         if ids := lost.scalars().all():
             _log.warning("worker silent for a lease", worker_ids=ids)
+
+    async def _end_overdue(self) -> None:
+        """Predictions that have outlived their deadline, waiting or running, with a living worker or a dead one."""
+        query = select(Prediction.id).where(Prediction.completed_at.is_(None), lifecycle.IS_OVERDUE).limit(_BATCH)
+        async with self.database.reading() as connection:
+            ids = (await connection.execute(query)).scalars().all()
+        for prediction_id in ids:
+            async with self.database.transaction() as transaction:
+                await lifecycle.expire(transaction, prediction_id)
 
     async def _release_lost(self) -> None:
         """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Row
 
 from api.bodies import answer, checked
-from api.creation import Prefer, create
+from api.create_options import Options
+from api.creation import create
 from api.dependencies import Base, DeploymentReader, DeploymentWriter, JsonBody, PredictionCreator, Services, Wired
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
@@ -86,7 +87,7 @@ async def delete_deployment(owner: str, name: str, caller: DeploymentWriter, wir
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_deployment_prediction(
-    owner: str, name: str, caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
+    owner: str, name: str, caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, options: Options
 ) -> Response:
     """Run the version of a deployment's newest release."""
     found = await _own(wired, caller, owner, name)
@@ -94,7 +95,7 @@ async def create_deployment_prediction(
         raise DeploymentStopped
     version = await _version(wired, caller, found.model, found.version_id)
     wanted = checked(contract.PredictionRequest, body)
-    return await create(wired, caller, base, version, wanted, prefer, deployment=f"{owner}/{name}")
+    return await create(wired, caller, base, version, wanted, options, deployment=f"{owner}/{name}")
 
 
 async def _own(wired: Services, caller: Row[Any], owner: str, name: str) -> Row[Any]:

@@ -3,7 +3,6 @@
 Running one is the worker's business; every change of status goes through `lifecycle`.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,7 +10,8 @@ from sqlalchemy import Row, select
 
 from api import waiting
 from api.bodies import answer, checked
-from api.creation import Prefer, create
+from api.create_options import Options
+from api.creation import create
 from api.dependencies import (
     Base,
     JsonBody,
@@ -24,10 +24,11 @@ from api.dependencies import (
 )
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
+from api.prediction_filters import Filters
 from api.versions_cache import find_runnable
 from shared import contract, lifecycle, rendering
 from shared.contract import TERMINAL
-from shared.errors import InvalidVersion, MalformedRequest, NotFound
+from shared.errors import InvalidVersion, NotFound
 from shared.tables import Prediction
 
 router = APIRouter(tags=["predictions"])
@@ -43,14 +44,14 @@ _CANCEL_SECONDS = 1.0
     openapi_extra=json_request(contract.VersionPredictionRequest),
 )
 async def create_prediction(
-    caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
+    caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, options: Options
 ) -> Response:
     """Run a version: by its id, or by `owner/name` for the newest one."""
     wanted = checked(contract.VersionPredictionRequest, body)
     found = await find_runnable(wired, caller.id, wanted.version)
     if found is None:
         raise InvalidVersion
-    return await create(wired, caller, base, found, wanted, prefer)
+    return await create(wired, caller, base, found, wanted, options)
 
 
 @router.post(
@@ -60,13 +61,13 @@ async def create_prediction(
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_model_prediction(
-    owner: str, name: str, caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, prefer: Prefer = None
+    owner: str, name: str, caller: PredictionCreator, wired: Wired, base: Base, body: JsonBody, options: Options
 ) -> Response:
     """Run the newest version of a model."""
     found = await find_runnable(wired, caller.id, f"{owner}/{name}")
     if found is None:
         raise NotFound
-    return await create(wired, caller, base, found, checked(contract.PredictionRequest, body), prefer)
+    return await create(wired, caller, base, found, checked(contract.PredictionRequest, body), options)
 
 
 @router.get("/predictions", response_model=contract.PredictionPage, responses=ERRORS)
@@ -75,16 +76,11 @@ async def list_predictions(
     caller: PredictionReader,
     wired: Wired,
     base: Base,
+    filters: Filters,
     cursor: Annotated[str | None, Query()] = None,
-    created_after: Annotated[datetime | None, Query(description="Not before this moment.")] = None,
-    created_before: Annotated[datetime | None, Query(description="Before this moment.")] = None,
 ) -> Response:
     """Your predictions, newest first."""
-    query = select(Prediction.__table__).where(Prediction.account_id == caller.id)
-    if created_after:
-        query = query.where(Prediction.created_at >= _in_utc(created_after))
-    if created_before:
-        query = query.where(Prediction.created_at < _in_utc(created_before))
+    query = select(Prediction.__table__).where(Prediction.account_id == caller.id, *filters)
     page = await read_page(wired, query, Prediction, cursor, PAGE_SIZE)
     return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
 
@@ -105,14 +101,6 @@ async def cancel_prediction(prediction_id: str, caller: PredictionWriter, wired:
         ended = await waiting.until_finished(wired, prediction_id, _CANCEL_SECONDS)
         row = ended or await _own(wired, caller, prediction_id)
     return answer(rendering.prediction(row, base))
-
-
-def _in_utc(moment: datetime) -> datetime:
-    """A moment without a zone is taken for UTC."""
-    try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except OverflowError as error:
-        raise MalformedRequest("created_after or created_before lies outside of time in UTC.") from error
 
 
 async def _own(wired: Services, caller: Row[Any], prediction_id: str) -> Row[Any]:
