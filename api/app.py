@@ -13,7 +13,19 @@ from api import errors
 from api.callers import Callers
 from api.dependencies import Services
 from api.rate_limits import AllowanceHeaders, RateLimits
-from api.routes import account, contents, files, health, metrics, models, predictions, stream, versions, workers
+from api.routes import (
+    account,
+    contents,
+    files,
+    health,
+    metrics,
+    models,
+    predictions,
+    stream,
+    trainings,
+    versions,
+    workers,
+)
 from api.traffic import Traffic, histogram
 from shared.database import Database
 from shared.live import Feed
@@ -65,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    for room in (predictions, stream, models, versions, workers, files, contents, account):
+    for room in (predictions, stream, trainings, models, versions, workers, files, contents, account):
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)
     app.include_router(metrics.router)

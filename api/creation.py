@@ -43,7 +43,7 @@ async def create(
         version_id=found.version_id,
         input=found.inputs.check(wanted.input),
         streams=found.is_iterator,
-        **_webhook(wired, wanted),
+        **webhook_wishes(wired, wanted),
     )
     async with wired.database.single_statement() as transaction:
         row = await lifecycle.create(transaction, request)
@@ -58,7 +58,8 @@ async def create(
     return answer(rendering.prediction(row, base), 202, headers)
 
 
-def _webhook(wired: Services, wanted: contract.PredictionRequest) -> dict[str, Any]:
+def webhook_wishes(wired: Services, wanted: contract.PredictionRequest) -> dict[str, Any]:
+    """What `lifecycle.Request` is to know of the receiver; raises InvalidWebhook."""
     url = wanted.webhook_completed if wanted.webhook is None else wanted.webhook
     if url is None:
         return {}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shared.contract import VersionStatus, Visibility
+from shared.contract import Kind, VersionStatus, Visibility
 from shared.database import Database, Transaction, clock
 from shared.ids import new_id
 from shared.queue import BuildJob
@@ -90,7 +90,8 @@ async def given_weights(database: Database, version_id: str) -> Row[Any]:
 
 async def run_counts(database: Database, models: Sequence[str]) -> dict[str, int]:
     """How many predictions each `owner/name` has had."""
-    query = select(Prediction.model, func.count()).where(Prediction.model.in_(models)).group_by(Prediction.model)
+    is_counted = and_(Prediction.model.in_(models), Prediction.kind == Kind.PREDICTION)
+    query = select(Prediction.model, func.count()).where(is_counted).group_by(Prediction.model)
     async with database.reading() as connection:
         return {model: count for model, count in (await connection.execute(query)).all()}
 
@@ -108,13 +109,14 @@ async def add_version(
     Without `visibility` a model stays as it is, and a new one is private. A version that failed before is tried again;
     any other that is known already is returned as it is.
     """
-    model_id = await _ensure(
+    model_id = await ensure(
         database, lambda transaction: _ensure_model(transaction, account_id, owner, name, visibility)
     )
-    return await _ensure(database, lambda transaction: _ensure_version(transaction, model_id, version_id))
+    return await ensure(database, lambda transaction: ensure_version(transaction, model_id, version_id))
 
 
-async def _ensure(database: Database, write: Callable[[Transaction], Awaitable[Found]]) -> Found:
+async def ensure(database: Database, write: Callable[[Transaction], Awaitable[Found]]) -> Found:
+    """A transaction that makes what is not there yet."""
     try:
         async with database.transaction() as transaction:
             return await write(transaction)
@@ -138,7 +140,8 @@ async def _ensure_model(
     return values["id"]
 
 
-async def _ensure_version(transaction: Transaction, model_id: str, version_id: str) -> Row[Any]:
+async def ensure_version(transaction: Transaction, model_id: str, version_id: str, weights: Any = None) -> Row[Any]:
+    """Register a version of a model; its `weights` are part of what its id is the hash of."""
     query = select(Version.__table__).where(Version.id == version_id)
     known = (await transaction.execute(query)).one_or_none()
     if known and known.status == VersionStatus.READY:
@@ -150,8 +153,9 @@ async def _ensure_version(transaction: Transaction, model_id: str, version_id: s
         again = update(Version).where(Version.id == version_id).values(**fresh, delivery=Version.delivery + 1)
         row = (await transaction.execute(again.returning(Version.__table__))).one()
     else:
-        new = {"id": version_id, "model_id": model_id, "is_iterator": False, "delivery": 1, "created_at": clock()}
-        row = (await transaction.execute(insert(Version).values(**new, **fresh).returning(Version.__table__))).one()
+        new = {"id": version_id, "model_id": model_id, "weights": weights, "is_iterator": False}
+        first = {**new, **fresh, "delivery": 1, "created_at": clock()}
+        row = (await transaction.execute(insert(Version).values(**first).returning(Version.__table__))).one()
     transaction.outbox.append(BuildJob(row.id, row.delivery))
     return row
 
@@ -187,3 +191,9 @@ async def reject(transaction: Transaction, version_id: str, error: str, logs: st
     building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
     failed = {"status": VersionStatus.FAILED, "error": error, "logs": logs}
     await transaction.execute(update(Version).where(building).values(**failed))
+
+
+async def withdraw(transaction: Transaction, version_id: str, error: str) -> None:
+    """`building → failed` by whoever wanted it; what the build says from now on is dropped."""
+    building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
+    await transaction.execute(update(Version).where(building).values(status=VersionStatus.FAILED, error=error))

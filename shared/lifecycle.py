@@ -14,11 +14,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, delete, insert, select, tuple_, update
 
 from shared import rendering
-from shared.contract import TERMINAL, Status, WebhookEvent
+from shared.contract import TERMINAL, Kind, Status, WebhookEvent
 from shared.database import Transaction, clock
 from shared.ids import new_id
 from shared.live import CancelRequest, Chunk
-from shared.queue import DeliverJob, PredictJob
+from shared.queue import DeliverJob, job_of
 from shared.tables import Prediction, Table, WebhookMessage
 from shared.webhooks import message_id
 
@@ -73,6 +73,9 @@ class Request:
     webhook: str | None = None
     webhook_events: tuple[str, ...] = tuple(WebhookEvent)
     source: str = "api"
+    kind: Kind = Kind.PREDICTION
+    destination: str | None = None
+    """The model that gets what a training makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
         "logs": "",
         "metrics": {},
         "source": request.source,
+        "kind": request.kind,
+        "destination": request.destination,
         "webhook": request.webhook,
         "webhook_events": list(request.webhook_events),
         "stream_token": new_id() if request.streams else None,
@@ -136,7 +141,7 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
         "attempt": 0,
     }
     row = (await transaction.execute(_CREATE, parameters)).one()
-    transaction.outbox.append(PredictJob(row.id, row.delivery, row.version_id))
+    transaction.outbox.append(job_of(row))
     return row
 
 
@@ -213,8 +218,8 @@ async def fail(transaction: Transaction, row: Row[Any], error: str) -> Row[Any] 
     return await _complete(transaction, failed)
 
 
-async def cancel(transaction: Transaction, prediction_id: str) -> None:
-    """End it at once if nobody has begun, else ask its worker; a terminal prediction stays as it is."""
+async def cancel(transaction: Transaction, prediction_id: str) -> Row[Any] | None:
+    """End it at once if nobody has begun, else ask its worker; None if it was terminal, and stays as it is."""
     # One statement: between two, a prediction could come back into the queue and be seen by neither.
     is_waiting = _T.status == Status.STARTING
     row = await _change(
@@ -228,6 +233,7 @@ async def cancel(transaction: Transaction, prediction_id: str) -> None:
         await _complete(transaction, row)
     elif row and row.worker_id:
         transaction.outbox.append(CancelRequest(row.worker_id, row.id))
+    return row
 
 
 async def cancel_lost(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
@@ -255,7 +261,7 @@ async def _queue_again(transaction: Transaction, condition: ColumnElement[bool])
     again = {"delivery": _T.delivery + 1, "worker_id": None, "started_at": None, "queued_at": clock()}
     fresh = await _change(transaction, condition, status=Status.STARTING, **again)
     if fresh:
-        transaction.outbox.append(PredictJob(fresh.id, fresh.delivery, fresh.version_id))
+        transaction.outbox.append(job_of(fresh))
     return fresh
 
 

@@ -173,6 +173,12 @@ class Prediction(Table):
     error: Mapped[str | None] = mapped_column(Text)
     metrics: Mapped[dict[str, Any]]
     source: Mapped[str] = mapped_column(String(8))
+    kind: Mapped[str] = mapped_column(String(16), server_default="prediction")
+    """A training is a prediction of train(), and has what stands in the next two columns."""
+    destination: Mapped[str | None] = mapped_column(String(129))
+    """The model, `owner/name`, that is to get a new version."""
+    trained_version_id: Mapped[str | None] = mapped_column(String(64))
+    """That version, from the moment it is to be built."""
     webhook: Mapped[str | None] = mapped_column(Text)
     webhook_events: Mapped[list[str]]
     stream_token: Mapped[str | None] = mapped_column(String(26))

@@ -14,6 +14,7 @@ from shared.contract.predictions import (
     VersionPredictionRequest,
 )
 from shared.contract.problems import InvalidField, Problem
+from shared.contract.trainings import Training, TrainingPage, TrainingRequest
 from shared.contract.versions import (
     LinkedFolder,
     MissingContent,
@@ -27,6 +28,7 @@ from shared.contract.versions import (
 from shared.contract.vocabulary import (
     TERMINAL,
     AccountType,
+    Kind,
     Residence,
     Scope,
     Status,
@@ -45,6 +47,7 @@ __all__ = [
     "FileUrls",
     "Holding",
     "InvalidField",
+    "Kind",
     "LinkedFolder",
     "MemoryUse",
     "MissingContent",
@@ -62,6 +65,9 @@ __all__ = [
     "Residence",
     "Scope",
     "Status",
+    "Training",
+    "TrainingPage",
+    "TrainingRequest",
     "Version",
     "VersionPage",
     "VersionPredictionRequest",

@@ -19,6 +19,13 @@ class Status(StrEnum):
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
 
 
+class Kind(StrEnum):
+    """What is done with a version: its predict() is run, or its train(), which makes a new version."""
+
+    PREDICTION = "prediction"
+    TRAINING = "training"
+
+
 class VersionStatus(StrEnum):
     """Where a pushed version stands; only a ready one can be run."""
 
@@ -56,6 +63,8 @@ class Scope(StrEnum):
 
     PREDICTIONS_READ = "predictions:read"
     PREDICTIONS_WRITE = "predictions:write"
+    TRAININGS_READ = "trainings:read"
+    TRAININGS_WRITE = "trainings:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     WEBHOOKS_READ = "webhooks:read"

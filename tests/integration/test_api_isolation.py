@@ -16,7 +16,7 @@ from fastapi.routing import iter_route_contexts
 from api.app import create_app
 from shared import files
 from shared.contents import Contents
-from shared.contract import Scope, Visibility
+from shared.contract import Kind, Scope, Visibility
 from shared.database import Database
 from shared.file_store import Incoming
 from shared.files import Description
@@ -51,6 +51,9 @@ ATTEMPTS = {
     "GET /v1/models/{owner}/{name}/versions/{version_id}": Attempt(),
     # The name alone says that it is not the caller's, whether there is such a model or not.
     "POST /v1/models/{owner}/{name}/versions": Attempt(403, body={}),
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Attempt(body={"destination": "ada/echo"}),
+    "GET /v1/trainings/{training_id}": Attempt(),
+    "POST /v1/trainings/{training_id}/cancel": Attempt(),
     "GET /v1/files/{file_id}": Attempt(),
     "DELETE /v1/files/{file_id}": Attempt(),
     "GET /v1/files/{file_id}/download": Attempt(is_open=True),
@@ -74,6 +77,10 @@ SCOPES: dict[str, Scope | None] = {
     "GET /v1/models/{owner}/{name}/versions": Scope.MODELS_READ,
     "GET /v1/models/{owner}/{name}/versions/{version_id}": Scope.MODELS_READ,
     "POST /v1/models/{owner}/{name}/versions": Scope.MODELS_WRITE,
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Scope.TRAININGS_WRITE,
+    "GET /v1/trainings": Scope.TRAININGS_READ,
+    "GET /v1/trainings/{training_id}": Scope.TRAININGS_READ,
+    "POST /v1/trainings/{training_id}/cancel": Scope.TRAININGS_WRITE,
     "GET /v1/workers": Scope.MODELS_READ,
     "GET /metrics": Scope.MODELS_READ,
     "PUT /v1/contents/{sha256}": Scope.MODELS_WRITE,
@@ -124,6 +131,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     await owner.add_token(OWNERS_TOKEN)
     await owner.change(Model, Model.id == owner.model_id, visibility=Visibility.PRIVATE)
     prediction = await owner.waiting(streams=True)
+    training = await owner.waiting(kind=Kind.TRAINING, destination="ada/echo")
     with Incoming(settings.home) as incoming:
         incoming.write(b"secret")
         incoming.complete()
@@ -135,6 +143,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     arrival.close()
     real = {
         "prediction_id": prediction.id,
+        "training_id": training.id,
         "token": prediction.id + "x" * 26,
         "owner": "ada",
         "name": "echo",
@@ -144,6 +153,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     }
     unknown = {
         "prediction_id": new_id(),
+        "training_id": new_id(),
         "token": new_id() + new_id(),
         "owner": "nobody",
         "name": "nothing",
