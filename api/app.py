@@ -27,6 +27,7 @@ from api.routes import (
     predictions,
     search,
     stream,
+    trainings,
     versions,
     workers,
 )
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     rooms = (
         predictions,
         stream,
+        trainings,
         models,
         search,
         examples,

@@ -46,7 +46,7 @@ async def create(
         create_key=identity.create_key,
         fingerprint=identity.fingerprint,
         deployment=deployment,
-        **_webhook(wired, wanted),
+        **webhook_wishes(wired, wanted),
     )
     row = await creates.create(wired.database, request, identity)
     seconds, accepted = options.wait_seconds, rendering.prediction(row, base)
@@ -60,7 +60,8 @@ async def create(
     return answer(accepted, 202, {**headers, "Location": accepted["urls"]["get"]})
 
 
-def _webhook(wired: Services, wanted: contract.PredictionRequest) -> dict[str, Any]:
+def webhook_wishes(wired: Services, wanted: contract.PredictionRequest) -> dict[str, Any]:
+    """What `lifecycle.Request` is to know of the receiver; raises InvalidWebhook."""
     url = wanted.webhook_completed if wanted.webhook is None else wanted.webhook
     if url is None:
         return {}

@@ -4,7 +4,7 @@ Hears the live feed and, whenever that is silent for a while, looks at the row: 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -12,12 +12,18 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row, select
 
 from api.dependencies import Services
-from shared.contract import TERMINAL
+from shared.contract import TERMINAL, Kind
+from shared.database import Transaction
+from shared.errors import NotFound
 from shared.live import Chunk, channel, replay
 from shared.tables import Prediction
 
 LOOK_AGAIN_SECONDS = 2.0
 """A word lost between worker and us costs a follower this much."""
+_CANCEL_SECONDS = 1.0
+
+Cancel = Callable[[Transaction, str], Awaitable[object]]
+"""Ends what has this id, or asks for its end."""
 
 
 async def find(services: Services, prediction_id: str) -> Row[Any] | None:
@@ -25,6 +31,24 @@ async def find(services: Services, prediction_id: str) -> Row[Any] | None:
     query = select(Prediction.__table__).where(Prediction.id == prediction_id)
     async with services.database.reading() as connection:
         return (await connection.execute(query)).one_or_none()
+
+
+async def find_own(services: Services, account_id: str, prediction_id: str, kind: Kind) -> Row[Any]:
+    """What an account has of a kind; raises NotFound."""
+    row = await find(services, prediction_id)
+    if row is None or row.account_id != account_id or row.kind != kind:
+        raise NotFound
+    return row
+
+
+async def ended_by(services: Services, row: Row[Any], cancel: Cancel) -> Row[Any]:
+    """The row after a cancel, which has a second to take effect; one that had ended already is left as it is."""
+    if row.status in TERMINAL:
+        return row
+    async with services.database.transaction() as transaction:
+        await cancel(transaction, row.id)
+    ended = await until_finished(services, row.id, _CANCEL_SECONDS)
+    return ended or await find_own(services, row.account_id, row.id, row.kind)
 
 
 async def until_finished(services: Services, prediction_id: str, seconds: float) -> Row[Any] | None:

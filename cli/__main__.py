@@ -99,6 +99,22 @@ def run(
 
 
 @app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="What to begin with: owner/name, or owner/name:version.")],
+    destination: Annotated[str, typer.Option(help="The model of yours that gets the new version: owner/name.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", help="key=value; key=@file takes a file's content.")
+    ] = None,
+    document: Annotated[str | None, typer.Option("--json", help="File with the whole input; - for stdin.")] = None,
+    url: ServerUrl = None,
+) -> None:
+    """Train a version, show its logs while they come, and print the name of the new version."""
+    from cli.train import train
+
+    train(model, destination, inputs or [], document, url)
+
+
+@app.command()
 def ps(
     is_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     has_logs: Annotated[bool, typer.Option("--logs", help="With what models printed outside predictions.")] = False,

@@ -117,12 +117,13 @@ async def add_version(
 
     async def write(transaction: Transaction) -> Row[Any]:
         model_id = await _ensure_model(transaction, account_id, owner, name, visibility)
-        return await _ensure_version(transaction, model_id, version_id)
+        return await ensure_version(transaction, model_id, version_id)
 
-    return await _ensure(database, write)
+    return await ensure(database, write)
 
 
-async def _ensure(database: Database, write: Callable[[Transaction], Awaitable[Found]]) -> Found:
+async def ensure(database: Database, write: Callable[[Transaction], Awaitable[Found]]) -> Found:
+    """A transaction that makes what is not there yet."""
     try:
         async with database.transaction() as transaction:
             return await write(transaction)
@@ -147,7 +148,8 @@ async def _ensure_model(
     return values["id"]
 
 
-async def _ensure_version(transaction: Transaction, model_id: str, version_id: str) -> Row[Any]:
+async def ensure_version(transaction: Transaction, model_id: str, version_id: str, weights: Any = None) -> Row[Any]:
+    """Register a version of a model; its `weights` are part of what its id is the hash of."""
     query = select(Version.__table__).where(Version.id == version_id)
     known = (await transaction.execute(query)).one_or_none()
     if known and known.status == VersionStatus.READY:
@@ -160,8 +162,9 @@ async def _ensure_version(transaction: Transaction, model_id: str, version_id: s
         again = update(Version).where(Version.id == version_id).values(**fresh, delivery=Version.delivery + 1)
         row = (await transaction.execute(again.returning(Version.__table__))).one()
     else:
-        new = {"id": version_id, "model_id": model_id, "is_iterator": False, "delivery": 1, "created_at": clock()}
-        row = (await transaction.execute(insert(Version).values(**new, **fresh).returning(Version.__table__))).one()
+        new = {"id": version_id, "model_id": model_id, "weights": weights, "is_iterator": False}
+        first = {**new, **fresh, "delivery": 1, "created_at": clock()}
+        row = (await transaction.execute(insert(Version).values(**first).returning(Version.__table__))).one()
     transaction.outbox.append(BuildJob(row.id, row.delivery))
     return row
 
@@ -179,6 +182,12 @@ async def publish(
         later = select(Version.id).where(of_model, Version.queued_at > row.queued_at).limit(1)
         if (await transaction.execute(later)).one_or_none() is None:
             await _make_newest(transaction, row)
+
+
+async def lock_model(transaction: Transaction, model_id: str) -> bool:
+    """Keep a model from being removed until the transaction is over; whether it is still there."""
+    query = select(Model.id).where(Model.id == model_id, Model.removed_at.is_(None)).with_for_update()
+    return (await transaction.execute(query)).one_or_none() is not None
 
 
 async def lock_model_of(transaction: Transaction, version_id: str) -> None:
@@ -204,3 +213,9 @@ async def reject(transaction: Transaction, version_id: str, error: str, logs: st
     building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
     failed = {"status": VersionStatus.FAILED, "error": error, "logs": logs}
     await transaction.execute(update(Version).where(building).values(**failed))
+
+
+async def withdraw(transaction: Transaction, version_id: str, error: str) -> None:
+    """`building → failed` by whoever wanted it; what the build says from now on is dropped."""
+    building = and_(Version.id == version_id, Version.status == VersionStatus.BUILDING)
+    await transaction.execute(update(Version).where(building).values(status=VersionStatus.FAILED, error=error))

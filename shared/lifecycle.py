@@ -14,11 +14,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, delete, insert, or_, select, tuple_, update
 
 from shared import rendering
-from shared.contract import TERMINAL, Status, WebhookEvent
+from shared.contract import TERMINAL, Kind, Status, WebhookEvent
 from shared.database import Transaction, clock
 from shared.ids import new_id
 from shared.live import CancelRequest, Chunk
-from shared.queue import DeliverJob, PredictJob
+from shared.queue import DeliverJob, job_of
 from shared.tables import Prediction, Table, WebhookMessage
 from shared.webhooks import message_id
 
@@ -83,6 +83,9 @@ class Request:
     shows_aborted: bool = False
     create_key: str | None = None
     fingerprint: str | None = None
+    kind: Kind = Kind.PREDICTION
+    destination: str | None = None
+    """The model that gets what a training makes."""
 
 
 _STORED = tuple(field.name for field in fields(Request) if field.name != "streams")
@@ -143,7 +146,7 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
         "attempt": 0,
     }
     row = (await transaction.execute(_CREATE, parameters)).one()
-    transaction.outbox.append(PredictJob(row.id, row.delivery, row.version_id))
+    transaction.outbox.append(job_of(row))
     return row
 
 
@@ -220,9 +223,9 @@ async def fail(transaction: Transaction, row: Row[Any], error: str, output: Any)
     return await _complete(transaction, await _change(transaction, _is_unchanged(row), **changes))
 
 
-async def cancel(transaction: Transaction, prediction_id: str) -> None:
-    """End it at once if nobody has begun, else ask its worker; a terminal prediction stays as it is."""
-    await _stop(transaction, _T.id == prediction_id, status=Status.CANCELED)
+async def cancel(transaction: Transaction, prediction_id: str) -> Row[Any] | None:
+    """End it at once if nobody has begun, else ask its worker; None if it was terminal, and stays as it is."""
+    return await _stop(transaction, _T.id == prediction_id, status=Status.CANCELED)
 
 
 async def expire(transaction: Transaction, prediction_id: str) -> None:
@@ -230,7 +233,7 @@ async def expire(transaction: Transaction, prediction_id: str) -> None:
     await _stop(transaction, and_(_T.id == prediction_id, IS_OVERDUE), status=Status.ABORTED, error=_OVERDUE)
 
 
-async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_waiting: Any) -> None:
+async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_waiting: Any) -> Row[Any] | None:
     # One statement: between two, a prediction could come back into the queue and be seen by neither.
     is_waiting, ended = _T.status == Status.STARTING, {**if_waiting, "completed_at": clock()}
     row = await _change(
@@ -243,6 +246,7 @@ async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_w
         await _complete(transaction, row)
     elif row and row.worker_id:
         transaction.outbox.append(CancelRequest(row.worker_id, row.id))
+    return row
 
 
 async def cancel_lost(transaction: Transaction, row: Row[Any], output: Any) -> Row[Any] | None:
@@ -270,7 +274,7 @@ async def _queue_again(transaction: Transaction, condition: ColumnElement[bool])
     again = {"delivery": _T.delivery + 1, "worker_id": None, "started_at": None, "queued_at": clock()}
     fresh = await _change(transaction, condition, status=Status.STARTING, **again)
     if fresh:
-        transaction.outbox.append(PredictJob(fresh.id, fresh.delivery, fresh.version_id))
+        transaction.outbox.append(job_of(fresh))
     return fresh
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Row
 
-from shared.contract import TERMINAL, Status, VersionStatus
+from shared.contract import TERMINAL, Kind, Status, VersionStatus
 from shared.file_names import FILE_KEY
 
 COG_VERSION = "0.16.12"
@@ -23,7 +23,7 @@ def moment(value: datetime) -> str:
 
 
 def prediction(row: Row[Any], base: str) -> dict[str, Any]:
-    """A prediction; `base` is the address clients reach us under, without a slash at the end."""
+    """A prediction or training; `base` is the address clients reach us under, without a slash at the end."""
     shown: dict[str, Any] = {
         "id": row.id,
         "model": row.model,
@@ -39,6 +39,8 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
     }
     if row.deployment:
         shown["deployment"] = row.deployment
+    if row.destination:
+        shown["destination"] = row.destination
     if row.started_at:
         shown["started_at"] = moment(row.started_at)
     if row.status in TERMINAL:
@@ -74,7 +76,8 @@ def output(value: Any, base: str) -> Any:
 
 
 def _prediction_urls(row: Row[Any], base: str) -> dict[str, str]:
-    address = f"{base}/v1/predictions/{row.id}"
+    place = "trainings" if row.kind == Kind.TRAINING else "predictions"
+    address = f"{base}/v1/{place}/{row.id}"
     urls = {"get": address, "cancel": f"{address}/cancel", "web": f"{base}/p/{row.id}"}
     if row.stream_token:
         urls["stream"] = f"{base}/v1/streams/{row.id}{row.stream_token}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 
+from shared.contract import Kind
 from shared.database import Database, clock
 from shared.tables import Model, Prediction
 
@@ -17,7 +18,8 @@ _COUNTED_UNTIL = func.coalesce(Model.counted_until, Model.created_at)
 
 def _is_uncounted() -> ColumnElement[bool]:
     """Of a prediction, compared with its model; one that bore the name before has nothing to do with it."""
-    return and_(Prediction.model == Model.owner + "/" + Model.name, Prediction.created_at >= _COUNTED_UNTIL)
+    is_run = and_(Prediction.model == Model.owner + "/" + Model.name, Prediction.kind == Kind.PREDICTION)
+    return and_(is_run, Prediction.created_at >= _COUNTED_UNTIL)
 
 
 async def read(database: Database, model_ids: Sequence[str]) -> dict[str, int]:

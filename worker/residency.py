@@ -4,7 +4,8 @@ What becomes of one version's processes stands in `resident`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Residency:
         self._memories = memories
         self._readings: dict[str, Reading] = {}
         self._residents: dict[str, Resident] = {}
+        self._guests: set[int] = set()
 
     def resident(self, version_id: str) -> Resident:
         """The one resident of a version."""
@@ -70,7 +72,7 @@ class Residency:
     async def _make_room_in(self, memory: Memory, wanted_bytes: int) -> bool:
         instances = [instance for resident in self._residents.values() for instance in resident.instances]
         up = {group: instance for instance in instances if (group := instance.group)}
-        reading = self._readings[memory.name] = await asyncio.to_thread(memory.read, up.keys())
+        reading = self._readings[memory.name] = await asyncio.to_thread(memory.read, up.keys() | self._guests)
         for group, instance in up.items():
             instance.taken_bytes[memory.name] = reading.taken_bytes.get(group, 0)
         excess = sum(reading.taken_bytes.values()) + wanted_bytes - reading.budget_bytes
@@ -81,6 +83,15 @@ class Residency:
                 await instance.unload()
                 excess -= freed
         return excess <= 0
+
+    @contextmanager
+    def guest(self, group: int) -> Iterator[None]:
+        """While inside, idle models give way to a process group that is no model kept here."""
+        self._guests.add(group)
+        try:
+            yield
+        finally:
+            self._guests.discard(group)
 
     def report(self) -> dict[str, Any]:
         """What others may know of this host's models; equal as long as nothing changes."""

@@ -234,7 +234,7 @@ class Resident:
         return Instance(self.version_id, self.failures, self._launch, self._news)
 
     async def _grow(self) -> None:
-        if not await self._make_room(self._usual_bytes()):
+        if not await self._make_room(self.usual_bytes()):
             await asyncio.sleep(_NO_ROOM_SECONDS)  # to look at memory costs more than a quick prediction
         elif self.may_grow:
             next(each for each in self._instances if not each.is_coming).wake()
@@ -254,12 +254,12 @@ class Resident:
                 taken[name] = taken.get(name, 0) + size
         return taken
 
-    def _usual_bytes(self) -> dict[str, int]:
+    def usual_bytes(self) -> dict[str, int]:
         """What one process takes, as far as that is known."""
         return max((each.taken_bytes for each in self._instances), key=lambda taken: sum(taken.values()))
 
     async def _launch(self, say: Say) -> ModelProcess:
-        await self._make_room(self._usual_bytes())
+        await self._make_room(self.usual_bytes())
         try:
             needed = await self._provisions.of_version(self.version_id, self.folder, say)
             return await ModelProcess.start(

@@ -7,9 +7,10 @@ their own, see `files`.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ScalarSelect, and_, exists, select, update
+from sqlalchemy import ScalarSelect, and_, exists, or_, select, update
 
 from shared import files
+from shared.contract import Kind
 from shared.creates import KEY_SECONDS
 from shared.database import Database, clock
 from shared.live import stream_key
@@ -20,7 +21,8 @@ _BATCH = 200
 _IS_STILL_OWED = exists().where(
     WebhookMessage.prediction_id == Prediction.id, WebhookMessage.state.in_(("pending", "delivering"))
 )
-_MAY_GO = and_(Prediction.data_removed_at.is_(None), Prediction.example_since.is_(None), ~_IS_STILL_OWED)
+_IS_KEPT = or_(Prediction.example_since.is_not(None), Prediction.kind == Kind.TRAINING)
+_MAY_GO = and_(Prediction.data_removed_at.is_(None), ~_IS_KEPT, ~_IS_STILL_OWED)
 """What is to be spared is said here, and nowhere else."""
 _REMOVED: dict[str, Any] = {"input": {}, "output": None, "logs": "", "stream_token": None}
 

@@ -20,7 +20,7 @@ from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
 from shared.live import joined, replay, silence
-from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
+from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
 from worker import life_sign
@@ -180,10 +180,8 @@ class Sweep:
             return list((await connection.execute(query)).all())
 
     async def _lost(self, rows: list[Row[Any]]) -> list[Row[Any]]:
-        places = [
-            (predict_queue(row.version_id), PredictJob(row.id, row.delivery, row.version_id).job_id) for row in rows
-        ]
-        gone = await missing(self.database.redis, places)
+        jobs = [job_of(row) for row in rows]
+        gone = await missing(self.database.redis, [(job.queue, job.job_id) for job in jobs])
         return [row for row, is_gone in zip(rows, gone, strict=True) if is_gone]
 
     async def _requeue(self, row: Row[Any]) -> None:

@@ -3,10 +3,10 @@
 Running one is the worker's business; every change of status goes through `lifecycle`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from api import waiting
 from api.bodies import answer, checked
@@ -19,7 +19,6 @@ from api.dependencies import (
     PredictionPoller,
     PredictionReader,
     PredictionWriter,
-    Services,
     Wired,
 )
 from api.documentation import ERRORS, json_request
@@ -27,14 +26,13 @@ from api.paging import read_page
 from api.prediction_filters import Filters
 from api.versions_cache import find_runnable
 from shared import contract, lifecycle, rendering
-from shared.contract import TERMINAL
+from shared.contract import Kind
 from shared.errors import InvalidVersion, NotFound
 from shared.tables import Prediction
 
 router = APIRouter(tags=["predictions"])
 
 PAGE_SIZE = 100
-_CANCEL_SECONDS = 1.0
 
 
 @router.post(
@@ -80,7 +78,8 @@ async def list_predictions(
     cursor: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Your predictions, newest first."""
-    query = select(Prediction.__table__).where(Prediction.account_id == caller.id, *filters)
+    is_own = (Prediction.account_id == caller.id, Prediction.kind == Kind.PREDICTION)
+    query = select(Prediction.__table__).where(*is_own, *filters)
     page = await read_page(wired, query, Prediction, cursor, PAGE_SIZE)
     return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
 
@@ -88,23 +87,12 @@ async def list_predictions(
 @router.get("/predictions/{prediction_id}", response_model=contract.Prediction, responses=ERRORS)
 async def get_prediction(prediction_id: str, caller: PredictionPoller, wired: Wired, base: Base) -> Response:
     """One prediction as it stands now."""
-    return answer(rendering.prediction(await _own(wired, caller, prediction_id), base))
+    row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)
+    return answer(rendering.prediction(row, base))
 
 
 @router.post("/predictions/{prediction_id}/cancel", response_model=contract.Prediction, responses=ERRORS)
 async def cancel_prediction(prediction_id: str, caller: PredictionWriter, wired: Wired, base: Base) -> Response:
     """Stop a prediction; one that has ended already is returned as it is."""
-    row = await _own(wired, caller, prediction_id)
-    if row.status not in TERMINAL:
-        async with wired.database.transaction() as transaction:
-            await lifecycle.cancel(transaction, prediction_id)
-        ended = await waiting.until_finished(wired, prediction_id, _CANCEL_SECONDS)
-        row = ended or await _own(wired, caller, prediction_id)
-    return answer(rendering.prediction(row, base))
-
-
-async def _own(wired: Services, caller: Row[Any], prediction_id: str) -> Row[Any]:
-    row = await waiting.find(wired, prediction_id)
-    if row is None or row.account_id != caller.id:
-        raise NotFound
-    return row
+    row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)
+    return answer(rendering.prediction(await waiting.ended_by(wired, row, lifecycle.cancel), base))

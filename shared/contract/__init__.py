@@ -25,6 +25,7 @@ from shared.contract.predictions import (
 )
 from shared.contract.problems import InvalidField, Problem
 from shared.contract.search import FoundCollection, FoundMetadata, FoundModel, FoundPage, SearchResult
+from shared.contract.trainings import Training, TrainingPage, TrainingRequest
 from shared.contract.versions import (
     LinkedFolder,
     MissingContent,
@@ -38,6 +39,7 @@ from shared.contract.versions import (
 from shared.contract.vocabulary import (
     TERMINAL,
     AccountType,
+    Kind,
     Residence,
     Scope,
     Status,
@@ -70,6 +72,7 @@ __all__ = [
     "Hardware",
     "Holding",
     "InvalidField",
+    "Kind",
     "LinkedFolder",
     "MemoryUse",
     "MissingContent",
@@ -91,6 +94,9 @@ __all__ = [
     "Scope",
     "SearchResult",
     "Status",
+    "Training",
+    "TrainingPage",
+    "TrainingRequest",
     "Version",
     "VersionPage",
     "VersionPredictionRequest",

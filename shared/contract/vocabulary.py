@@ -21,6 +21,13 @@ class Status(StrEnum):
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.ABORTED})
 
 
+class Kind(StrEnum):
+    """What is done with a version: its predict() is run, or its train(), which makes a new version."""
+
+    PREDICTION = "prediction"
+    TRAINING = "training"
+
+
 class VersionStatus(StrEnum):
     """Where a pushed version stands; only a ready one can be run, and a removed one is shown to nobody."""
 
@@ -59,6 +66,8 @@ class Scope(StrEnum):
 
     PREDICTIONS_READ = "predictions:read"
     PREDICTIONS_WRITE = "predictions:write"
+    TRAININGS_READ = "trainings:read"
+    TRAININGS_WRITE = "trainings:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     DEPLOYMENTS_READ = "deployments:read"

@@ -16,7 +16,7 @@ from fastapi.routing import iter_route_contexts
 from api.app import create_app
 from shared import files
 from shared.contents import Contents
-from shared.contract import Scope, Visibility
+from shared.contract import Kind, Scope, Visibility
 from shared.database import Database, clock
 from shared.file_store import Incoming
 from shared.files import Description
@@ -64,6 +64,9 @@ ATTEMPTS = {
     "PATCH /v1/deployments/{owner}/{name}": Attempt(body={"min_instances": 1}),
     "POST /v1/deployments/{owner}/{name}/predictions": Attempt(body={"input": {}}),
     "DELETE /v1/deployments/{owner}/{name}": Attempt(),
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Attempt(body={"destination": "ada/echo"}),
+    "GET /v1/trainings/{training_id}": Attempt(),
+    "POST /v1/trainings/{training_id}/cancel": Attempt(),
     "GET /v1/files/{file_id}": Attempt(),
     "DELETE /v1/files/{file_id}": Attempt(),
     "GET /v1/files/{file_id}/download": Attempt(is_open=True),
@@ -106,6 +109,10 @@ SCOPES: dict[str, Scope | None] = {
     "DELETE /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_WRITE,
     "POST /v1/deployments/{owner}/{name}/predictions": Scope.PREDICTIONS_WRITE,
     "GET /v1/hardware": None,
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Scope.TRAININGS_WRITE,
+    "GET /v1/trainings": Scope.TRAININGS_READ,
+    "GET /v1/trainings/{training_id}": Scope.TRAININGS_READ,
+    "POST /v1/trainings/{training_id}/cancel": Scope.TRAININGS_WRITE,
     "GET /v1/workers": Scope.MODELS_READ,
     "GET /metrics": Scope.MODELS_READ,
     "PUT /v1/contents/{sha256}": Scope.MODELS_WRITE,
@@ -158,6 +165,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     prediction = await owner.waiting(streams=True)
     await owner.deployed("echo")
     await owner.change(Prediction, Prediction.id == prediction.id, example_since=clock())
+    training = await owner.waiting(kind=Kind.TRAINING, destination="ada/echo")
     with Incoming(settings.home) as incoming:
         incoming.write(b"secret")
         incoming.complete()
@@ -169,6 +177,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     arrival.close()
     real = {
         "prediction_id": prediction.id,
+        "training_id": training.id,
         "token": prediction.id + "x" * 26,
         "owner": "ada",
         "name": "echo",
@@ -179,6 +188,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     }
     unknown = {
         "prediction_id": new_id(),
+        "training_id": new_id(),
         "token": new_id() + new_id(),
         "owner": "nobody",
         "name": "nothing",

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
 from shared import lifecycle
+from shared.contract import Kind
 from shared.contract import Worker as WorkerShape
 from shared.database import Database, clock
 from shared.ids import new_id
@@ -173,8 +174,10 @@ async def test_prometheus_reads_queues_workers_models_webhooks_and_this_process(
     async with rows.database.transaction() as transaction:
         await lifecycle.fail(transaction, waiting, "for the sake of its message", None)
     await rows.waiting(version_id=version_id)
+    await rows.waiting(version_id=version_id, kind=Kind.TRAINING, destination="pinion/tuned")
     worker = alive.presence.id
     shown = await figures(client)
+    assert shown.of("pinion_trainings", "starting") == 1
     assert shown.of("pinion_queue_depth", *version) == 1
     assert shown.of("pinion_queue_oldest_seconds", *version) >= 0
     assert shown.of("pinion_predictions_running", *version) == 1

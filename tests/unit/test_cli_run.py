@@ -195,9 +195,9 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
 
 
 def test_of_a_log_that_lost_its_beginning_the_rest_is_shown_once() -> None:
-    assert push_module._unseen("one\ntwo\n", "one\ntwo\nthree\n") == "three\n"
+    assert push_module.unseen("one\ntwo\n", "one\ntwo\nthree\n") == "three\n"
     long = "x" * 300 + "end\n"
-    assert push_module._unseen(long, long[50:] + "more\n") == "more\n"
+    assert push_module.unseen(long, long[50:] + "more\n") == "more\n"
 
 
 def test_a_version_that_cannot_be_built_fails_the_command(script: Script, url: str, model: Path) -> None:
