@@ -10,24 +10,19 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, insert, or_, select, tuple_, update
 
-from shared import rendering
+from shared import owed
 from shared.contract import TERMINAL, Kind, Status, WebhookEvent
 from shared.database import Transaction, clock
 from shared.ids import new_id
 from shared.live import CancelRequest, Chunk
 from shared.queue import DeliverJob, job_of
-from shared.tables import Prediction, Table, WebhookMessage
-from shared.webhooks import message_id
+from shared.tables import Prediction, Table
 
-_LAST = 2**31 - 1
-"""Place of the `completed` message: behind everything else, and the same whichever attempt ends."""
 _PER_ATTEMPT = 1_000_000
 """Places kept for the messages of one attempt."""
 _OVERDUE = "The prediction was not started before its deadline."
-_SNAPSHOTS = frozenset({WebhookEvent.OUTPUT, WebhookEvent.LOGS})
 
 # The statements every prediction passes are built once: building them costs more than sending them.
 _ROW = Table.metadata.tables[Prediction.__tablename__]
@@ -48,19 +43,12 @@ _CLAIM = (
 _RECORD = update(_ROW).where(_IS_RUNNING).returning(_ROW)
 _ENDED = ("status", "error", "completed_at", "output", "logs", "metrics")
 _FINISH = update(_ROW).where(_IS_RUNNING).values({name: bindparam(f"ended_{name}") for name in _ENDED}).returning(_T.id)
-_MESSAGES = Table.metadata.tables[WebhookMessage.__tablename__]
-_TELL = insert(_MESSAGES).values(next_attempt_at=clock(), created_at=clock())
-_TOLD = ("id", "prediction_id", "account_id", "event", "sequence", "url", "body", "state", "attempts")
 
 
 def _finish_and_tell() -> Select[Any]:
     """Both in one statement, which Postgres can and SQLite cannot."""
     finished = _FINISH.cte("finished")
-    # A parameter by the name of a column would become a change of the prediction.
-    told = {name: bindparam(f"told_{name}", type_=_MESSAGES.c[name].type) for name in _TOLD}
-    values: dict[str, Any] = {**told, "next_attempt_at": clock(), "created_at": clock()}
-    message = insert(_MESSAGES).from_select(list(values), select(*values.values()).select_from(finished))
-    return select(finished.c.id).add_cte(message.cte("message"))
+    return select(finished.c.id).add_cte(owed.insert_if(finished).cte("message"))
 
 
 _FINISH_AND_TELL = _finish_and_tell()
@@ -161,14 +149,14 @@ async def claim(transaction: Transaction, wanted: Sequence[tuple[str, int]], wor
 
 async def tell_start(transaction: Transaction, row: Row[Any]) -> None:
     """Owe the `start` message of a claimed prediction to a receiver that asked for it."""
-    await _tell(transaction, row, WebhookEvent.START, _place(row))
+    await owed.tell(transaction, row, WebhookEvent.START, _place(row))
 
 
 async def record(transaction: Transaction, progress: Progress, event: WebhookEvent, sequence: int) -> bool:
     """Save what a running attempt has brought forth; False if it is no longer the one that may write."""
     row = (await transaction.execute(_RECORD, progress._parameters)).one_or_none()
     if row:
-        await _tell(transaction, row, event, _place(row) + sequence)
+        await owed.tell(transaction, row, event, _place(row) + sequence)
     return row is not None
 
 
@@ -178,13 +166,13 @@ async def finish(transaction: Transaction, ending: Ending) -> bool:
     May be repeated after an answer was lost on the way: what has been written then is told again.
     """
     ended = ending.row_after
-    message = _message(ended, WebhookEvent.COMPLETED, _LAST, transaction.address)
+    message = owed.message(ended, WebhookEvent.COMPLETED, owed.LAST, transaction.address)
     if message and transaction.joins_writes:
         told = {f"told_{name}": value for name, value in message.items()}
         is_mine = (await transaction.execute(_FINISH_AND_TELL, {**ending._parameters, **told})).one_or_none()
         if is_mine:
             _end_stream(transaction, ended)
-            await _hand_over(transaction, ended, WebhookEvent.COMPLETED, _LAST)
+            await owed.hand_over(transaction, ended, WebhookEvent.COMPLETED, owed.LAST)
     else:
         is_mine = (await transaction.execute(_FINISH, ending._parameters)).one_or_none()
         if is_mine:
@@ -198,16 +186,16 @@ async def _is_written(transaction: Transaction, ending: Ending) -> bool:
     if (await transaction.execute(query)).one_or_none() is None:
         return False
     _end_stream(transaction, ending.row_after)
-    if is_wanted(ending.row, WebhookEvent.COMPLETED):
-        transaction.outbox.append(DeliverJob(ending.row.id, str(_LAST)))
+    if owed.is_wanted(ending.row, WebhookEvent.COMPLETED):
+        transaction.outbox.append(DeliverJob(ending.row.id, str(owed.LAST)))
     return True
 
 
 def takes_one_statement(ending: Ending, joins_writes: bool) -> bool:
     """Whether `finish` needs no transaction around it."""
-    if not is_wanted(ending.row, WebhookEvent.COMPLETED):
+    if not owed.is_wanted(ending.row, WebhookEvent.COMPLETED):
         return True
-    return joins_writes and not _wants_snapshots(ending.row)
+    return joins_writes and not owed.wants_snapshots(ending.row)
 
 
 async def refuse(transaction: Transaction, prediction_id: str, delivery: int, error: str) -> Row[Any] | None:
@@ -296,7 +284,7 @@ async def _complete(transaction: Transaction, row: Row[Any] | None) -> Row[Any] 
     if row is None:
         return None
     _end_stream(transaction, row)
-    await _tell(transaction, row, WebhookEvent.COMPLETED, _LAST)
+    await owed.tell(transaction, row, WebhookEvent.COMPLETED, owed.LAST)
     return row
 
 
@@ -307,44 +295,3 @@ def _end_stream(transaction: Transaction, ended: Row[Any]) -> None:
 
 def _place(row: Row[Any]) -> int:
     return int(row.attempt) * _PER_ATTEMPT
-
-
-def is_wanted(row: Row[Any], event: WebhookEvent) -> bool:
-    """Whether a receiver asked for this event of the prediction."""
-    return bool(row.webhook) and event in row.webhook_events
-
-
-def _wants_snapshots(row: Row[Any]) -> bool:
-    return bool(_SNAPSHOTS.intersection(row.webhook_events))
-
-
-async def _tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, order: int) -> None:
-    if message := _message(row, event, order, transaction.address):
-        await transaction.execute(_TELL, message)
-        await _hand_over(transaction, row, event, order)
-
-
-def _message(row: Row[Any], event: WebhookEvent, order: int, address: str) -> dict[str, Any] | None:
-    """What a receiver is owed of this event, if it asked for it."""
-    if not is_wanted(row, event):
-        return None
-    return {
-        "id": message_id(row.id, event, order),
-        "prediction_id": row.id,
-        "account_id": row.account_id,
-        "event": event,
-        "sequence": order,
-        "url": row.webhook,
-        "body": msgspec.json.encode(rendering.prediction(row, address)),
-        "state": "pending",
-        "attempts": 0,
-    }
-
-
-async def _hand_over(transaction: Transaction, row: Row[Any], event: WebhookEvent, order: int) -> None:
-    """Snapshots nobody has sent yet give way to a newer message, so a slow receiver never works off a backlog."""
-    if event is not WebhookEvent.START and _wants_snapshots(row):
-        older = and_(WebhookMessage.prediction_id == row.id, WebhookMessage.sequence < order)
-        is_unsent = and_(WebhookMessage.state == "pending", WebhookMessage.event.in_(_SNAPSHOTS))
-        await transaction.execute(delete(WebhookMessage).where(older, is_unsent))
-    transaction.outbox.append(DeliverJob(row.id, str(order)))

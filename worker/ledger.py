@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from shared import lifecycle
+from shared import lifecycle, owed
 from shared.contract import WebhookEvent
 from shared.database import Database
 from shared.lifecycle import Ending
@@ -45,7 +45,7 @@ class Ledger:
     async def _claim(self, wanted: list[tuple[str, int]]) -> list[Row[Any] | None]:
         async with self._database.single_statement() as transaction:
             rows = await lifecycle.claim(transaction, wanted, self._presence.id)
-        if told := [row for row in rows.values() if lifecycle.is_wanted(row, WebhookEvent.START)]:
+        if told := [row for row in rows.values() if owed.is_wanted(row, WebhookEvent.START)]:
             # If this fails the caller gets nothing, and the heartbeat gives the claims back.
             async with self._database.transaction() as transaction:
                 for row in told:
