@@ -29,7 +29,7 @@ _ROW = Table.metadata.tables[Prediction.__tablename__]
 _T = _ROW.c
 _IS_RUNNING = and_(_T.id == bindparam("of_id"), _T.attempt == bindparam("of_attempt"), _T.status == Status.PROCESSING)
 _NOW = {"queued_at": clock(), "created_at": clock(), "deadline": clock(bindparam("lifetime_seconds"))}
-_CREATE = insert(_ROW).values(_NOW).returning(_ROW)
+_CREATE = insert(_ROW).values({**_NOW, "tells_endpoints": owed.has_endpoints(bindparam("by_account"))}).returning(_ROW)
 _ARE_WANTED = tuple_(_T.id, _T.delivery).in_(bindparam("wanted", expanding=True))
 _IS_IN_TIME = or_(_T.deadline.is_(None), _T.deadline > clock())
 IS_OVERDUE = and_(_T.deadline < clock(), or_(_T.status == Status.STARTING, _T.cancel_requested_at.is_(None)))
@@ -126,6 +126,7 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
     parameters = {
         **{name: getattr(request, name) for name in _STORED},
         "id": new_id(),
+        "by_account": request.account_id,
         "status": Status.STARTING,
         "logs": "",
         "metrics": {},
@@ -173,6 +174,7 @@ async def finish(transaction: Transaction, ending: Ending) -> bool:
         if is_mine:
             _end_stream(transaction, ended)
             await owed.hand_over(transaction, ended, WebhookEvent.COMPLETED, owed.LAST)
+            await owed.tell_endpoints(transaction, ended)
     else:
         is_mine = (await transaction.execute(_FINISH, ending._parameters)).one_or_none()
         if is_mine:
@@ -193,6 +195,8 @@ async def _is_written(transaction: Transaction, ending: Ending) -> bool:
 
 def takes_one_statement(ending: Ending, joins_writes: bool) -> bool:
     """Whether `finish` needs no transaction around it."""
+    if ending.row.tells_endpoints:
+        return False
     if not owed.is_wanted(ending.row, WebhookEvent.COMPLETED):
         return True
     return joins_writes and not owed.wants_snapshots(ending.row)
@@ -285,6 +289,7 @@ async def _complete(transaction: Transaction, row: Row[Any] | None) -> Row[Any] 
         return None
     _end_stream(transaction, row)
     await owed.tell(transaction, row, WebhookEvent.COMPLETED, owed.LAST)
+    await owed.tell_endpoints(transaction, row)
     return row
 
 

@@ -6,21 +6,33 @@ Which change that is stands in `lifecycle`; sending it is the sender's business.
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, Insert, Row, and_, bindparam, delete, insert, select
+from sqlalchemy import CTE, ColumnElement, Exists, Insert, Row, and_, bindparam, delete, exists, insert, select
 
 from shared import rendering
 from shared.contract import WebhookEvent
 from shared.database import Transaction, clock
 from shared.queue import DeliverJob
-from shared.tables import Table, WebhookMessage
-from shared.webhooks import message_id
+from shared.tables import Table, WebhookEndpoint, WebhookMessage
+from shared.webhooks import host_of, message_id
 
 LAST = 2**31 - 1
 """Place of the `completed` message: behind everything else, and the same whichever attempt ends."""
 _SNAPSHOTS = frozenset({WebhookEvent.OUTPUT, WebhookEvent.LOGS})
 _MESSAGES = Table.metadata.tables[WebhookMessage.__tablename__]
 _TELL = insert(_MESSAGES).values(next_attempt_at=clock(), created_at=clock())
-_TOLD = ("id", "prediction_id", "account_id", "event", "sequence", "url", "body", "state", "attempts")
+_TOLD = (
+    "id",
+    "prediction_id",
+    "account_id",
+    "event",
+    "lane",
+    "sequence",
+    "url",
+    "host",
+    "body",
+    "state",
+    "attempts",
+)
 
 
 def is_wanted(row: Row[Any], event: WebhookEvent) -> bool:
@@ -40,21 +52,56 @@ async def tell(transaction: Transaction, row: Row[Any], event: WebhookEvent, ord
         await hand_over(transaction, row, event, order)
 
 
+async def tell_endpoints(transaction: Transaction, row: Row[Any]) -> None:
+    """Owe the end of a prediction to all endpoints of its account, each in a lane of its own."""
+    if not row.tells_endpoints:
+        return
+    query = select(WebhookEndpoint.id, WebhookEndpoint.url).where(_are_in_use(row.account_id))
+    endpoints = (await transaction.execute(query)).all()
+    if not endpoints:
+        return
+    body = _body(row, transaction.address)
+    for each in endpoints:
+        lane = f"{row.id}-{each.id}"
+        told = _message(row, lane, WebhookEvent.COMPLETED, LAST, each.url, body)
+        await transaction.execute(_TELL, {**told, "endpoint_id": each.id})
+        transaction.outbox.append(DeliverJob(lane, str(LAST)))
+
+
+def has_endpoints(account_id: Any) -> Exists:
+    """Whether an account has an endpoint in use, as part of a statement."""
+    return exists().where(_are_in_use(account_id))
+
+
+def _are_in_use(account_id: Any) -> ColumnElement[bool]:
+    return and_(WebhookEndpoint.account_id == account_id, WebhookEndpoint.disabled_reason.is_(None))
+
+
 def message(row: Row[Any], event: WebhookEvent, order: int, address: str) -> dict[str, Any] | None:
     """What a receiver is owed of this event, if it asked for it."""
     if not is_wanted(row, event):
         return None
+    return _message(row, row.id, event, order, row.webhook, _body(row, address))
+
+
+def _message(row: Row[Any], lane: str, event: WebhookEvent, order: int, url: str, body: bytes) -> dict[str, Any]:
     return {
-        "id": message_id(row.id, event, order),
+        "id": message_id(lane, event, order),
         "prediction_id": row.id,
         "account_id": row.account_id,
         "event": event,
+        "lane": lane,
         "sequence": order,
-        "url": row.webhook,
-        "body": msgspec.json.encode(rendering.prediction(row, address)),
+        "url": url,
+        "host": host_of(url),
+        "body": body,
         "state": "pending",
         "attempts": 0,
     }
+
+
+def _body(row: Row[Any], address: str) -> bytes:
+    return msgspec.json.encode(rendering.prediction(row, address))
 
 
 def insert_if(changed: CTE) -> Insert:

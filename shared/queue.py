@@ -129,17 +129,17 @@ class BuildJob:
 
 @dataclass(frozen=True, slots=True)
 class DeliverJob:
-    """Send what one prediction owes its receiver; `key` keeps triggers apart."""
+    """Send what is due in one lane, such as what a prediction owes its receiver; `key` keeps triggers apart."""
 
-    prediction_id: str
+    lane: str
     key: str
 
     @property
     def job_id(self) -> str:
-        return f"deliver:{self.prediction_id}:{self.key}"
+        return f"deliver:{self.lane}:{self.key}"
 
     def write(self, pipe: Pipeline) -> None:
-        _write(pipe, DELIVER_QUEUE, "deliver", self.job_id, self.prediction_id)
+        _write(pipe, DELIVER_QUEUE, "deliver", self.job_id, self.lane)
 
 
 async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:

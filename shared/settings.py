@@ -6,7 +6,7 @@ Nobody else reads the environment; a value that cannot work stops the start with
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Shortest time between two `output` or `logs` webhooks, and between two saves of a running prediction."""
     webhook_timeout_seconds: float = Field(default=15.0, gt=0)
     """Longest time one delivery attempt may take."""
+    webhook_retries: Literal["pinion", "replicate"] = "pinion"
+    """How long a `completed` webhook is tried: about three days, or a minute as Replicate does."""
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     lease_seconds: float = Field(default=10.0, gt=0)
     """A worker silent for this long is taken for dead."""

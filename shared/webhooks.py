@@ -33,9 +33,9 @@ def new_secret() -> str:
     return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-def message_id(prediction_id: str, event: str, sequence: int) -> str:
+def message_id(lane: str, event: str, sequence: int) -> str:
     """The same for every attempt and after every crash, so a receiver can tell a repetition; holds no dot."""
-    digest = hashlib.sha256(f"{prediction_id}\n{event}\n{sequence}".encode()).digest()
+    digest = hashlib.sha256(f"{lane}\n{event}\n{sequence}".encode()).digest()
     return "msg_" + base64.b32encode(digest).decode().lower()[:_MESSAGE_ID_CHARACTERS]
 
 
@@ -75,6 +75,11 @@ def check_url(url: str, allowed_networks: Sequence[IPNetwork], require_https: bo
     if parsed.port is not None and not 1 <= parsed.port <= 65_535:
         raise InvalidWebhook("webhook must have a port between 1 and 65535")
     _check_host(parsed.raw_host.decode("ascii"), allowed_networks)
+
+
+def host_of(url: str) -> str:
+    """Host and port of an accepted URL, by which receivers are told apart; no user and no password."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 def redacted(url: str) -> str:

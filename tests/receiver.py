@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+Kind = TypeVar("Kind", bound="Receiver")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Receiver:
         self.url = f"http://127.0.0.1:{port}/hook"
         self.deliveries: list[Delivery] = []
         self.answers: list[int] = []
+        self.answer_headers: dict[str, str] = {}
+        self.answer_body = b""
         self.may_answer = threading.Event()
         self.may_answer.set()
         self._changed = threading.Condition()
@@ -59,10 +63,41 @@ class Receiver:
         return [delivery for delivery, body in found if body["id"] == prediction_id and body["status"] in terminal]
 
 
+class SlowReceiver(Receiver):
+    """Answers when it is told to, and knows how many requests it has had at once."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.may_answer.clear()
+        self.at_once = self.most_at_once = 0
+
+    def take(self, delivery: Delivery) -> int:
+        with self._changed:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        status = super().take(delivery)
+        with self._changed:
+            self.at_once -= 1
+        return status
+
+
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """A receiver on a free port."""
+    with _serving(Receiver) as receiver:
+        yield receiver
 
+
+@contextmanager
+def receiving_slowly() -> Iterator[SlowReceiver]:
+    """One that answers nobody until it may."""
+    with _serving(SlowReceiver) as receiver:
+        yield receiver
+        receiver.may_answer.set()
+
+
+@contextmanager
+def _serving(kind: type[Kind]) -> Iterator[Kind]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -71,15 +106,18 @@ def receiving() -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             status = receiver.take(Delivery(self.path, headers, body))
             self.send_response(status)
-            self.send_header("content-length", "0")
+            for name, value in receiver.answer_headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(receiver.answer_body)))
             self.end_headers()
+            self.wfile.write(receiver.answer_body)
 
         def log_message(self, *arguments: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    receiver = Receiver(server.server_address[1])
+    receiver = kind(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -1,34 +1,36 @@
-"""Job: deliver what one prediction owes its receiver, message after message.
+"""Job: deliver what is due in one lane, message after message, such as what a prediction owes its receiver.
 
-One lane per prediction: one request in flight, `completed` last. When a message is owed is decided in `lifecycle`.
+One request of a lane is in flight, `completed` last. When a message is owed is decided in `lifecycle`, what an answer
+means in `schedule`, how the receivers are doing in `receivers`.
 """
 
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
-from time import monotonic, time
+from time import monotonic, perf_counter, time
 from typing import Any
 
 import structlog
-from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, select, update
+from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, insert, select, update
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from shared import accounts, webhooks
+from shared import webhook_secrets, webhooks
 from shared.contract import WebhookEvent
 from shared.database import Database, Transaction, clock
-from shared.errors import AddressBlocked, OutboundError
+from shared.errors import OutboundError
 from shared.settings import Settings
-from shared.tables import Table, WebhookMessage
+from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from worker.app import BellWorker
 from worker.outbound import USER_AGENT, Outbound, post
+from worker.receivers import Receiver, Receivers
+from worker.schedule import Outcome, answered, held_back, pause, reason, turn, turns, unanswered
 
-RETRY_SECONDS = (1, 5, 30, 120, 600, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400)
-"""Pauses before the second and later attempts at a `completed` message: about three days in all."""
-_BLOCKED_ATTEMPTS = 3
-_REFUSED_ATTEMPTS = 6
 _SNAPSHOT_SECONDS = 5.0
 """The most a message of a running prediction may hold up those behind it."""
+_SNAPSHOTS = (WebhookEvent.START, WebhookEvent.OUTPUT, WebhookEvent.LOGS)
+_COME_AGAIN_SECONDS = 10.0
+"""After which a lane looks again whose receiver has so many waiting that it cannot be remembered."""
 _CLAIM_MARGIN_SECONDS = 15.0
 _SECRET_CACHE_SECONDS = 5.0
 _log = structlog.get_logger()
@@ -41,11 +43,9 @@ def _is_due(message: Any) -> ColumnElement[bool]:
 def _claim_statement() -> ReturningUpdate[Any]:
     """Built once. The outer condition is asked again by a sender that had to wait for another one's lock."""
     mine, other = aliased(WebhookMessage), aliased(WebhookMessage)
-    lane: BindParameter[str] = bindparam("lane")
-    first = select(mine.id).where(mine.prediction_id == lane, _is_due(mine)).order_by(mine.sequence).limit(1)
-    in_flight = select(other.id).where(
-        other.prediction_id == lane, other.state == "delivering", other.next_attempt_at > clock()
-    )
+    lane: BindParameter[str] = bindparam("in_lane")
+    first = select(mine.id).where(mine.lane == lane, _is_due(mine)).order_by(mine.sequence).limit(1)
+    in_flight = select(other.id).where(other.lane == lane, other.state == "delivering", other.next_attempt_at > clock())
     is_first = WebhookMessage.id == first.scalar_subquery()
     return (
         update(_MESSAGES)
@@ -62,16 +62,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
 
 _MESSAGES = Table.metadata.tables[WebhookMessage.__tablename__]
 _CLAIM = _claim_statement()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one attempt came to; `attempts_max` is how many such answers a message gets."""
-
-    is_delivered: bool
-    answer: str
-    attempts_max: int = len(RETRY_SECONDS) + 1
-    wait_seconds: float = 0.0
+_NOTE = insert(Table.metadata.tables[WebhookAttempt.__tablename__]).values(created_at=clock())
 
 
 @dataclass(slots=True)
@@ -83,76 +74,113 @@ class Sender:
     client: Outbound
     id: str
     """In whose name messages are claimed: a sender that dies is known to by its sign of life."""
-    _secrets: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _receivers: Receivers = field(default_factory=Receivers)
+    _secrets: dict[str, tuple[float, list[str]]] = field(default_factory=dict)
 
-    async def deliver(self, queue: BellWorker, prediction_id: str) -> None:
-        """Ends when nothing is due, or when the lane is somebody else's."""
+    async def deliver(self, queue: BellWorker, lane: str) -> None:
+        """Ends when nothing is due, or the lane is somebody else's or has to wait; then lanes that waited follow."""
+        following: str | None = lane
+        while following:
+            following = await self._work_off(following)
+
+    async def _work_off(self, lane: str) -> str | None:
+        """Send what is due; the answer is a lane that waited for the place which is free now."""
+        if self._receivers.must_wait(lane):
+            return None
         async with self.database.single_statement() as transaction:
-            message = await self._claim(transaction, prediction_id)
-        while message:
-            outcome = await self._attempt(message)
+            message = await self._claim(transaction, lane)
+        receiver = self._receivers.of(message.account_id, message.host) if message else None
+        while message and receiver:
+            if receiver.is_full:
+                if not await self._put_back(message, receiver):
+                    return None
+                async with self.database.single_statement() as transaction:
+                    message = await self._claim(transaction, lane)
+                continue
+            with receiver.place():
+                outcome = await self._take_turn(message, receiver)
             async with self.database.transaction() as transaction:
-                await _settle(transaction, message, outcome)
-                message = await self._claim(transaction, prediction_id)
+                await self._settle(transaction, message, outcome)
+                message = await self._claim(transaction, lane)
+        return receiver.next_lane() if receiver else None
 
-    async def _claim(self, transaction: Transaction, prediction_id: str) -> Row[Any] | None:
+    async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
         lapses = self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS
-        claimed = await transaction.execute(_CLAIM, {"lane": prediction_id, "lapses": lapses, "by_sender": self.id})
+        claimed = await transaction.execute(_CLAIM, {"in_lane": lane, "lapses": lapses, "by_sender": self.id})
         return claimed.one_or_none()
+
+    async def _put_back(self, message: Row[Any], receiver: Receiver) -> bool:
+        """As if it had not been claimed. True: go on at once; else when a place is free, or the lane comes again."""
+        seconds = 0.0 if receiver.may_be_waited_for else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
+        again = {"state": "pending", "attempts": message.attempts - 1, "next_attempt_at": clock(seconds)}
+        async with self.database.single_statement() as transaction:
+            await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**again))
+        if not receiver.is_full:  # asked again, because a place may have become free meanwhile
+            return not seconds
+        if not seconds:
+            self._receivers.wait(message.lane, receiver)
+        return False
+
+    async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:
+        """An attempt, unless the receiver is left alone for now; the last one is never left out."""
+        is_last = turn(message) >= turns(WebhookEvent.COMPLETED, self.settings.webhook_retries)
+        if receiver.rest_seconds and not is_last:
+            return held_back(receiver.rest_seconds)
+        outcome = await self._attempt(message)
+        if outcome.is_about_host:
+            receiver.note(is_well=outcome.is_host_well)
+        return outcome
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
         timestamp = int(time())
-        secret = await self._secret(message.account_id)
-        headers = webhooks.headers([secret], message.id, timestamp, message.body, user_agent=USER_AGENT)
+        secrets = await self._signing_secrets(message.account_id)
+        headers = webhooks.headers(secrets, message.id, timestamp, message.body, user_agent=USER_AGENT)
         seconds = self.settings.webhook_timeout_seconds
-        if message.event != WebhookEvent.COMPLETED:
+        if message.event in _SNAPSHOTS:
             seconds = min(seconds, _SNAPSHOT_SECONDS)
+        begin = perf_counter()
         try:
             answer = await post(self.client, message.url, message.body, headers, total=timedelta(seconds=seconds))
-        except AddressBlocked as error:
-            return Outcome(False, error.message, _BLOCKED_ATTEMPTS, wait_seconds=300.0)
-        except OutboundError as error:
-            return Outcome(False, error.message)
         except Exception as error:  # whatever it is, the lane must go on and the attempt must count
-            _log.error("webhook attempt broke", message_id=message.id, exc_info=error)
-            return Outcome(False, type(error).__name__)
-        return _judge(answer.status)
+            if not isinstance(error, OutboundError):
+                _log.error("webhook attempt broke", message_id=message.id, exc_info=error)
+            return unanswered(error, round((perf_counter() - begin) * 1000))
+        return answered(answer)
 
-    async def _secret(self, account_id: str) -> str:
-        until, secret = self._secrets.get(account_id, (0.0, ""))
+    async def _signing_secrets(self, account_id: str) -> list[str]:
+        until, secrets = self._secrets.get(account_id, (0.0, []))
         if until < monotonic():
-            secret = (await accounts.find(self.database, account_id)).webhook_secret
-            self._secrets[account_id] = (monotonic() + _SECRET_CACHE_SECONDS, secret)
-        return secret
+            secrets = await webhook_secrets.signing(self.database, account_id)
+            self._secrets[account_id] = (monotonic() + _SECRET_CACHE_SECONDS, secrets)
+        return secrets
+
+    async def _settle(self, transaction: Transaction, message: Row[Any], outcome: Outcome) -> None:
+        """Delivered, due again, or dead; ignored if the claim has lapsed and somebody else took the message."""
+        changes: dict[str, Any] = {"last_answer": outcome.answer}
+        seconds = pause(message, outcome, self.settings.webhook_retries)
+        if outcome.is_delivered:
+            changes["state"] = "delivered"
+        elif seconds is None:
+            changes |= {"state": "dead", "reason": reason(outcome, turn(message))}
+            _log.warning("webhook given up", message_id=message.id, webhook_event=message.event, answer=outcome.answer)
+        else:
+            changes |= {"state": "pending", "next_attempt_at": clock(seconds)}
+        await transaction.execute(_NOTE, _attempt_row(message, outcome))
+        await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**changes))
+        if outcome.is_gone and message.endpoint_id:
+            is_its = WebhookEndpoint.id == message.endpoint_id
+            await transaction.execute(update(WebhookEndpoint).where(is_its).values(disabled_reason=reason(outcome, 1)))
 
 
-def _judge(status: int) -> Outcome:
-    """2xx is success; 410 says never again; other refusals may be a deploy gone wrong, so a few more tries."""
-    answer = f"HTTP {status}"
-    if 200 <= status < 300:
-        return Outcome(True, answer)
-    if status == 410:
-        return Outcome(False, answer, attempts_max=1)
-    if status in (408, 425, 429) or status >= 500 or status < 400:
-        return Outcome(False, answer)
-    return Outcome(False, answer, _REFUSED_ATTEMPTS)
-
-
-async def _settle(transaction: Transaction, message: Row[Any], outcome: Outcome) -> None:
-    """Delivered, due again, or dead; ignored if the claim has lapsed and somebody else took the message."""
-    changes: dict[str, Any] = {"last_answer": outcome.answer}
-    if outcome.is_delivered:
-        changes["state"] = "delivered"
-    elif message.event != WebhookEvent.COMPLETED or message.attempts >= outcome.attempts_max:
-        changes["state"] = "dead"
-        _log.warning("webhook given up", message_id=message.id, webhook_event=message.event, answer=outcome.answer)
-    else:
-        pause = max(RETRY_SECONDS[message.attempts - 1], outcome.wait_seconds) * random.uniform(0.8, 1.2)
-        changes |= {"state": "pending", "next_attempt_at": clock(pause)}
-    is_mine = and_(
+def _is_mine(message: Row[Any]) -> ColumnElement[bool]:
+    return and_(
         WebhookMessage.id == message.id,
         WebhookMessage.state == "delivering",
         WebhookMessage.attempts == message.attempts,
     )
-    await transaction.execute(update(WebhookMessage).where(is_mine).values(**changes))
+
+
+def _attempt_row(message: Row[Any], outcome: Outcome) -> dict[str, Any]:
+    told = {name: getattr(outcome, name) for name in ("answer", "status", "response", "location", "milliseconds")}
+    return {"message_id": message.id, "number": message.attempts, **told}

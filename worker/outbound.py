@@ -51,11 +51,13 @@ _ADDRESSES_TRIED_MAX = 3
 
 
 class Answer(NamedTuple):
-    """What came back: `head` is the beginning of the body."""
+    """What came back: `head` is the beginning of the body; two headers as they stand."""
 
     status: int
     head: bytes
     milliseconds: int
+    retry_after: str | None = None
+    location: str | None = None
 
 
 class Outbound(httpx.AsyncClient):
@@ -100,7 +102,9 @@ async def post(
                 head = await _beginning(response, read_cap_bytes)
             finally:
                 await response.aclose()
-    return Answer(response.status_code, head[:KEPT_BYTES], round((time.perf_counter() - started) * 1000))
+    milliseconds = round((time.perf_counter() - started) * 1000)
+    kept = (response.headers.get(name) for name in ("retry-after", "location"))
+    return Answer(response.status_code, head[:KEPT_BYTES], milliseconds, *kept)
 
 
 def _request(url: str, body: bytes, headers: Mapping[str, str]) -> httpx.Request:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Row, and_, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from shared import files, lifecycle, run_counts
@@ -207,11 +207,15 @@ class Sweep:
         is_open = WebhookMessage.state.in_(("pending", "delivering"))
         is_tried = and_(WebhookMessage.attempts > 0, WebhookMessage.next_attempt_at < clock())
         is_overdue = or_(is_tried, WebhookMessage.next_attempt_at < clock(-_SETTLED_SECONDS))
-        query = select(WebhookMessage.prediction_id).where(is_open, is_overdue)
+        # By turns: the backlog of one receiver must not fill the batch.
+        receiver = (WebhookMessage.account_id, WebhookMessage.host)
+        place = func.row_number().over(partition_by=receiver, order_by=WebhookMessage.next_attempt_at)
+        due = select(WebhookMessage.lane, place.label("place")).where(is_open, is_overdue).subquery()
+        query = select(due.c.lane).group_by(due.c.lane).order_by(func.min(due.c.place)).limit(_BATCH)
         async with self.database.reading() as connection:
-            ids = (await connection.execute(query.distinct().limit(_BATCH))).scalars().all()
+            lanes = (await connection.execute(query)).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
-        await self.database.send([DeliverJob(prediction_id, "due") for prediction_id in ids])
+        await self.database.send([DeliverJob(lane, "due") for lane in lanes])
 
     async def _forget_the_past(self) -> None:
         """Now and then, a batch at a time: workers long gone, and messages long delivered. Given-up ones stay."""

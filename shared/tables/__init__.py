@@ -9,7 +9,7 @@ from shared.tables.deployments import Deployment, Release
 from shared.tables.files import File
 from shared.tables.models import CollectedModel, Collection, Model, Version
 from shared.tables.predictions import Prediction
-from shared.tables.webhooks import WebhookMessage
+from shared.tables.webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from shared.tables.workers import Leadership, Worker
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "Timestamp",
     "Token",
     "Version",
+    "WebhookAttempt",
+    "WebhookEndpoint",
     "WebhookMessage",
     "Worker",
 ]

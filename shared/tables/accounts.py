@@ -21,6 +21,9 @@ class Account(Table):
     username: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(255))
     webhook_secret: Mapped[str] = mapped_column(String(128))
+    former_webhook_secret: Mapped[str | None] = mapped_column(String(128))
+    """Signs too until the next moment, so that receivers can change over."""
+    former_secret_until: Mapped[datetime | None]
     shows_aborted: Mapped[bool] = mapped_column(server_default=false())
     """Whether its clients know the status `aborted`; to others it is `canceled`."""
     created_at: Mapped[datetime]

@@ -53,6 +53,8 @@ class Prediction(Table):
     """That version, from the moment it is to be built."""
     webhook: Mapped[str | None] = mapped_column(Text)
     webhook_events: Mapped[list[str]]
+    tells_endpoints: Mapped[bool] = mapped_column(server_default=false())
+    """Whether its account had endpoints when it was created, so that the others need not be asked for."""
     stream_token: Mapped[str | None] = mapped_column(String(26))
     delivery: Mapped[int]
     """How often it was put into the queue; part of the queue entry's id."""

@@ -19,10 +19,12 @@ from shared.settings import Settings
 from shared.tables import Account, WebhookMessage
 from shared.webhooks import new_secret
 from tests.database_fixtures import Backend, Rows, until
-from tests.receiver import Delivery, Receiver, receiving
-from worker.deliver import RETRY_SECONDS, Sender
+from tests.receiver import Delivery, Receiver, SlowReceiver, receiving, receiving_slowly
+from worker.deliver import Sender
 from worker.outbound import Outbound
+from worker.schedule import SCHEDULES
 
+RETRY_SECONDS = SCHEDULES["pinion"]
 NO_QUEUE: Any = None
 """The job does not use the worker that runs it."""
 COMPLETED = (WebhookEvent.COMPLETED,)
@@ -32,6 +34,12 @@ CLAIM_SECONDS = 30
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as started:
+        yield started
+
+
+@pytest.fixture
+def slow_receiver() -> Iterator[SlowReceiver]:
+    with receiving_slowly() as started:
         yield started
 
 
@@ -178,33 +186,6 @@ async def test_a_receiver_that_is_not_there_is_tried_again(rows: Rows, sender: S
     message = await only_message(rows, row.id)
     assert (message.state, message.attempts) == ("pending", 1)
     assert message.last_answer
-
-
-class SlowReceiver(Receiver):
-    """Answers when it is told to, and knows how many requests it has had at once."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        self.may_answer.clear()
-        self.at_once = self.most_at_once = 0
-
-    def take(self, delivery: Delivery) -> int:
-        with self._changed:
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-        status = super().take(delivery)
-        with self._changed:
-            self.at_once -= 1
-        return status
-
-
-@pytest.fixture
-def slow_receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowReceiver]:
-    monkeypatch.setattr("tests.receiver.Receiver", SlowReceiver)
-    with receiving() as started:
-        assert isinstance(started, SlowReceiver)
-        yield started
-        started.may_answer.set()
 
 
 async def came(receiver: Receiver, number: int) -> None:

@@ -1,0 +1,212 @@
+"""One receiver must not hold up another: few requests at a time, and a rest for a host that fails and fails."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import Row, func, select
+
+from shared.contract import WebhookEvent
+from shared.database import Database, clock
+from shared.ids import new_id
+from shared.settings import Settings
+from shared.tables import WebhookAttempt, WebhookMessage
+from tests.database_fixtures import Rows, until
+from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
+from worker import receivers
+from worker.deliver import Sender
+from worker.outbound import Outbound
+
+NO_QUEUE: Any = None
+"""The job does not use the worker that runs it."""
+COMPLETED = (WebhookEvent.COMPLETED,)
+PLACES = 4
+FAILURES_MAX = 10
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
+
+
+@pytest.fixture
+def slow_receiver() -> Iterator[SlowReceiver]:
+    with receiving_slowly() as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
+    async with Outbound(settings.webhook_allow_cidrs) as client:
+        yield Sender(settings, database, client, new_id())
+
+
+async def owing(rows: Rows, url: str, number: int) -> list[Row[Any]]:
+    """So many predictions that owe their `completed` message to the same host."""
+    return [await rows.ended(webhook=f"{url}/{index}", webhook_events=COMPLETED) for index in range(number)]
+
+
+async def delivered(database: Database) -> int:
+    query = select(func.count()).select_from(WebhookMessage).where(WebhookMessage.state == "delivered")
+    async with database.reading() as connection:
+        return (await connection.execute(query)).scalar_one()
+
+
+async def attempts(database: Database, prediction_id: str) -> list[Row[Any]]:
+    query = select(WebhookAttempt.__table__).join(WebhookMessage, WebhookMessage.id == WebhookAttempt.message_id)
+    query = query.where(WebhookMessage.prediction_id == prediction_id).order_by(WebhookAttempt.number)
+    async with database.reading() as connection:
+        return list((await connection.execute(query)).all())
+
+
+async def due(rows: Rows) -> None:
+    """Everything open has become due."""
+    await rows.change(WebhookMessage, WebhookMessage.state == "pending", next_attempt_at=clock(-0.001))
+
+
+async def test_a_receiver_has_few_requests_at_once_and_the_others_wait_without_a_seat(
+    database: Database, rows: Rows, sender: Sender, slow_receiver: SlowReceiver
+) -> None:
+    owed = await owing(rows, slow_receiver.url, 20)
+    jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for row in owed]
+    await until(lambda: sum(job.done() for job in jobs) == len(owed) - PLACES)
+    assert len(slow_receiver.deliveries) == PLACES
+    waiting = [message for row in owed for message in await rows.messages(row.id) if message.state == "pending"]
+    assert [message.attempts for message in waiting] == [0] * (len(owed) - PLACES)
+    # Rung for again, as the sweep does: they still wait, and cost nothing.
+    await asyncio.gather(*(sender.deliver(NO_QUEUE, row.id) for row in owed))
+    assert len(slow_receiver.deliveries) == PLACES
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+    assert await delivered(database) == len(owed)
+    assert slow_receiver.most_at_once == PLACES
+    assert sorted(delivery.path for delivery in slow_receiver.deliveries) == sorted(f"/hook/{n}" for n in range(20))
+
+
+async def test_a_receiver_that_does_not_answer_holds_up_no_other_host_of_the_account(
+    rows: Rows, sender: Sender, slow_receiver: SlowReceiver, receiver: Receiver
+) -> None:
+    slow, quick = await owing(rows, slow_receiver.url, 12), await owing(rows, receiver.url, 3)
+    jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for row in slow]
+    await until(lambda: len(slow_receiver.deliveries) == PLACES)
+    await asyncio.gather(*(sender.deliver(NO_QUEUE, row.id) for row in quick))
+    assert len(receiver.deliveries) == len(quick)
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+
+
+async def test_places_are_an_accounts_own(rows: Rows, sender: Sender, slow_receiver: SlowReceiver) -> None:
+    other = await Rows.made(rows.database, "ada")
+    jobs = [
+        asyncio.create_task(sender.deliver(NO_QUEUE, row.id))
+        for row in [*await owing(rows, slow_receiver.url, PLACES + 2), *await owing(other, slow_receiver.url, 1)]
+    ]
+    await until(lambda: len(slow_receiver.deliveries) == PLACES + 1)
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+
+
+async def test_lanes_that_cannot_be_remembered_come_again_later(
+    database: Database, rows: Rows, sender: Sender, slow_receiver: SlowReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.receivers._WAITING_MAX", 1)
+    owed = await owing(rows, slow_receiver.url, PLACES + 3)
+    jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for row in owed[:PLACES]]
+    await until(lambda: len(slow_receiver.deliveries) == PLACES)
+    for row in owed[PLACES:]:
+        await sender.deliver(NO_QUEUE, row.id)
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+    assert await delivered(database) == PLACES + 1
+    await due(rows)
+    await asyncio.gather(*(sender.deliver(NO_QUEUE, row.id) for row in owed))
+    assert await delivered(database) == len(owed)
+
+
+async def test_a_host_that_fails_on_and_on_is_left_alone_then_tried_by_one_and_used_again(
+    database: Database, rows: Rows, sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answers = [500] * (FAILURES_MAX + 1)
+    for row in await owing(rows, receiver.url, FAILURES_MAX):
+        await sender.deliver(NO_QUEUE, row.id)
+    assert len(receiver.deliveries) == FAILURES_MAX
+    first, *others = await owing(rows, receiver.url, 3)
+    await sender.deliver(NO_QUEUE, first.id)
+    assert len(receiver.deliveries) == FAILURES_MAX, "nothing was sent"
+    [message] = await rows.messages(first.id)
+    assert (message.state, message.attempts) == ("pending", 1)
+    [held] = await attempts(database, first.id)
+    assert held.status is None
+    assert held.answer.startswith("not sent")
+    now = receivers.monotonic() + 61
+    monkeypatch.setattr("worker.receivers.monotonic", lambda: now)
+    for row in others:  # the first finds that it still fails, so the second is not sent
+        await sender.deliver(NO_QUEUE, row.id)
+    assert len(receiver.deliveries) == FAILURES_MAX + 1
+    now += 61
+    await due(rows)
+    for row in (first, *others):
+        await sender.deliver(NO_QUEUE, row.id)
+    assert await delivered(database) == 3
+
+
+async def test_the_last_attempt_is_made_although_the_host_is_left_alone(
+    database: Database, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    receiver.answers = [500] * FAILURES_MAX
+    for row in await owing(rows, receiver.url, FAILURES_MAX):
+        await sender.deliver(NO_QUEUE, row.id)
+    [last] = await owing(rows, receiver.url, 1)
+    await rows.change(WebhookMessage, WebhookMessage.prediction_id == last.id, attempts=11)
+    await sender.deliver(NO_QUEUE, last.id)
+    assert await delivered(database) == 1
+
+
+async def test_every_attempt_is_noted_with_what_was_answered(
+    database: Database, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    [row] = await owing(rows, receiver.url, 1)
+    receiver.answers = [302]
+    receiver.answer_headers, receiver.answer_body = {"location": "http://169.254.169.254/"}, b"elsewhere" + b"x" * 9000
+    await sender.deliver(NO_QUEUE, row.id)
+    receiver.answer_headers, receiver.answer_body = {}, b"thanks"
+    await due(rows)
+    await sender.deliver(NO_QUEUE, row.id)
+    first, second = await attempts(database, row.id)
+    assert (first.number, first.status, first.answer) == (1, 302, "HTTP 302")
+    assert first.location == "http://169.254.169.254/"
+    assert first.response.startswith("elsewhere")
+    assert len(first.response) == 4096
+    assert (second.number, second.status, second.response, second.location) == (2, 200, "thanks", None)
+    assert second.milliseconds >= 0
+    assert first.created_at <= second.created_at
+    assert len(receiver.deliveries) == 2
+
+
+async def test_a_receiver_that_asks_for_time_gets_it(
+    database: Database, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    [row] = await owing(rows, receiver.url, 1)
+    receiver.answers, receiver.answer_headers = [429], {"retry-after": "300"}
+    await sender.deliver(NO_QUEUE, row.id)
+    query = select(WebhookMessage.next_attempt_at, clock()).where(WebhookMessage.prediction_id == row.id)
+    async with database.reading() as connection:
+        next_attempt, now = (await connection.execute(query)).one()
+    assert 290 < (next_attempt - now).total_seconds() <= 300
+
+
+async def test_as_replicate_does_it_a_message_is_given_up_within_a_minute(
+    settings: Settings, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    sender.settings = settings.model_copy(update={"webhook_retries": "replicate"})
+    [row] = await owing(rows, receiver.url, 1)
+    receiver.answers = [500] * 7
+    for _ in range(8):
+        await due(rows)
+        await sender.deliver(NO_QUEUE, row.id)
+    [message] = await rows.messages(row.id)
+    assert (message.state, message.attempts) == ("dead", 7)
+    assert message.reason == "Given up after 7 attempts: HTTP 500"
