@@ -29,6 +29,9 @@ from api.routes import (
     stream,
     trainings,
     versions,
+    webhook_endpoints,
+    webhook_messages,
+    webhook_secret,
     workers,
 )
 from api.traffic import Traffic, histogram
@@ -90,6 +93,9 @@ def create_app(settings: Settings) -> FastAPI:
         search,
         examples,
         versions,
+        webhook_endpoints,
+        webhook_messages,
+        webhook_secret,
         collections,
         deployments,
         hardware,

@@ -85,6 +85,7 @@ ModelWriter = Annotated[Row[Any], Depends(Permission(Scope.MODELS_WRITE))]
 DeploymentReader = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_READ))]
 DeploymentWriter = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_WRITE))]
 WebhookReader = Annotated[Row[Any], Depends(Permission(Scope.WEBHOOKS_READ))]
+WebhookWriter = Annotated[Row[Any], Depends(Permission(Scope.WEBHOOKS_WRITE))]
 
 
 async def public_base(request: Request, wired: Wired) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from sqlalchemy import Row, Select, and_, func, or_, select
+from sqlalchemy import Row, Select, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import workers
@@ -24,6 +24,8 @@ Groups = list[Row[str, int, datetime]]
 """A name, how many there are, and the oldest moment among them."""
 
 _OPEN = ("pending", "delivering")
+_IS_GIVEN_UP = text("state = 'dead' AND event = 'completed'")  # as its index says it
+_GIVEN_UP = select(func.count()).select_from(WebhookMessage).where(_IS_GIVEN_UP)
 _VERSION_DIGITS = 12
 _OF_VERSION = ("model", "version")
 _OF_WORKER = ("worker", *_OF_VERSION)
@@ -38,12 +40,14 @@ async def read(wired: Services) -> list[Metric]:
         running = await _groups(connection, _under_way(Status.PROCESSING))
         trainings = await _groups(connection, _trainings())
         webhooks = await _groups(connection, _webhooks())
+        given_up = (await connection.execute(_GIVEN_UP)).scalar_one()
     reports = {worker.id: worker.report or {} for worker in alive}
     names = await _names(wired, {row[0] for row in (*waiting, *running)} | _versions(reports.values()))
     return [
         *_queues(waiting, running, names, now),
         _trainings_under_way(trainings),
         *_webhook_backlog(webhooks, now),
+        GaugeMetricFamily("pinion_webhooks_dead", "`completed` messages that were given up.", value=given_up),
         GaugeMetricFamily("pinion_workers", "Prediction workers that are alive.", value=len(alive)),
         *_memories(reports),
         *_models(reports, names),

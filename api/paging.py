@@ -91,7 +91,7 @@ def _decode(cursor: str) -> _Cursor:
 
 
 def _checked_id(text: str) -> str:
-    if not (text.isascii() and text.isalnum()):
+    if not (text.isascii() and text.replace("_", "").isalnum()):
         raise ValueError("no id of ours")
     return text
 

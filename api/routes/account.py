@@ -1,4 +1,4 @@
-"""The calling account and the secret that signs its webhooks.
+"""The calling account.
 
 Nothing is changed here.
 """
@@ -6,7 +6,7 @@ Nothing is changed here.
 from fastapi import APIRouter, Response
 
 from api.bodies import answer
-from api.dependencies import Caller, WebhookReader
+from api.dependencies import Caller
 from api.documentation import ERRORS
 from shared import contract, rendering
 
@@ -17,9 +17,3 @@ router = APIRouter(tags=["account"])
 async def get_account(caller: Caller) -> Response:
     """Whose token it is."""
     return answer(rendering.account(caller))
-
-
-@router.get("/webhooks/default/secret", response_model=contract.WebhookSecret, responses=ERRORS)
-async def get_webhook_secret(caller: WebhookReader) -> Response:
-    """The key to verify webhooks with."""
-    return answer({"key": caller.webhook_secret})

@@ -65,12 +65,21 @@ def _widen_messages() -> None:
         batch_op.create_index(batch_op.f("ix_webhook_messages_lane_sequence"), ["lane", "sequence"], unique=False)
         columns = ["account_id", "created_at", "id"]
         batch_op.create_index(batch_op.f("ix_webhook_messages_account_id_created_at_id"), columns, unique=False)
+        is_dead = sa.text("state = 'dead' AND event = 'completed'")
+        batch_op.create_index(
+            "ix_webhook_messages_dead",
+            ["account_id", "created_at"],
+            unique=False,
+            postgresql_where=is_dead,
+            sqlite_where=is_dead,
+        )
 
 
 def downgrade() -> None:
     op.drop_table("webhook_attempts")
     op.execute("DELETE FROM webhook_messages WHERE prediction_id IS NULL OR endpoint_id IS NOT NULL")
     with op.batch_alter_table("webhook_messages", schema=None) as batch_op:
+        batch_op.drop_index("ix_webhook_messages_dead")
         batch_op.drop_index(batch_op.f("ix_webhook_messages_account_id_created_at_id"))
         batch_op.drop_index(batch_op.f("ix_webhook_messages_lane_sequence"))
         for column in ("reason", "replayed_after", "host", "lane", "endpoint_id"):

@@ -3,7 +3,7 @@
 Shapes only; nothing here reads a row or decides anything. Field names and values are those of Replicate's HTTP API.
 """
 
-from shared.contract.account import Account, WebhookSecret
+from shared.contract.account import Account
 from shared.contract.collections import Collection, CollectionItem, CollectionPage
 from shared.contract.deployments import (
     Configuration,
@@ -47,6 +47,20 @@ from shared.contract.vocabulary import (
     Visibility,
     WebhookEvent,
 )
+from shared.contract.webhooks import (
+    EndpointChange,
+    EndpointPage,
+    EndpointRequest,
+    LoggedMessage,
+    MessagePage,
+    Replayed,
+    ReplayRequest,
+    SecretRotation,
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+    WebhookSecret,
+)
 from shared.contract.workers import Holding, MemoryUse, Worker, WorkerList
 
 __all__ = [
@@ -61,6 +75,9 @@ __all__ = [
     "DeploymentChange",
     "DeploymentPage",
     "DeploymentRequest",
+    "EndpointChange",
+    "EndpointPage",
+    "EndpointRequest",
     "ExampleRequest",
     "File",
     "FilePage",
@@ -74,7 +91,9 @@ __all__ = [
     "InvalidField",
     "Kind",
     "LinkedFolder",
+    "LoggedMessage",
     "MemoryUse",
+    "MessagePage",
     "MissingContent",
     "MissingContents",
     "Model",
@@ -90,9 +109,12 @@ __all__ = [
     "PushedFile",
     "ReceivedContent",
     "Release",
+    "ReplayRequest",
+    "Replayed",
     "Residence",
     "Scope",
     "SearchResult",
+    "SecretRotation",
     "Status",
     "Training",
     "TrainingPage",
@@ -102,7 +124,10 @@ __all__ = [
     "VersionPredictionRequest",
     "VersionStatus",
     "Visibility",
+    "WebhookAttempt",
+    "WebhookEndpoint",
     "WebhookEvent",
+    "WebhookMessage",
     "WebhookSecret",
     "Worker",
     "WorkerList",

@@ -1,4 +1,4 @@
-"""Whose token it is, and the secret of its webhooks.
+"""Whose token it is.
 
 Nothing of how tokens or secrets are kept.
 """
@@ -16,9 +16,3 @@ class Account(BaseModel):
     name: str
     github_url: str | None = None
     avatar_url: str | None = None
-
-
-class WebhookSecret(BaseModel):
-    """The key that signs the account's webhooks."""
-
-    key: str

@@ -37,6 +37,7 @@ class WebhookMessage(Table):
         Index(None, "account_id", "created_at", "id"),
         partial("ix_webhook_messages_due", "next_attempt_at", where="state IN ('pending', 'delivering')"),
         partial("ix_webhook_messages_delivered", "created_at", where="state = 'delivered'"),
+        partial("ix_webhook_messages_dead", "account_id", "created_at", where="state = 'dead' AND event = 'completed'"),
     )
 
     id: Mapped[str] = mapped_column(String(30), primary_key=True)

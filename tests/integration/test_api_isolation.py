@@ -14,7 +14,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from api.app import create_app
-from shared import files
+from shared import files, webhook_endpoints
 from shared.contents import Contents
 from shared.contract import Kind, Scope, Visibility
 from shared.database import Database, clock
@@ -22,7 +22,8 @@ from shared.file_store import Incoming
 from shared.files import Description
 from shared.ids import new_id
 from shared.settings import Settings
-from shared.tables import Model, Prediction
+from shared.tables import Model, Prediction, WebhookMessage
+from shared.webhooks import message_id
 from tests.database_fixtures import Rows
 
 OWNERS_TOKEN = "r8_" + "o" * 37
@@ -67,6 +68,12 @@ ATTEMPTS = {
     "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Attempt(body={"destination": "ada/echo"}),
     "GET /v1/trainings/{training_id}": Attempt(),
     "POST /v1/trainings/{training_id}/cancel": Attempt(),
+    "GET /v1/webhooks/endpoints/{endpoint_id}": Attempt(),
+    "PATCH /v1/webhooks/endpoints/{endpoint_id}": Attempt(body={"disabled": True}),
+    "DELETE /v1/webhooks/endpoints/{endpoint_id}": Attempt(),
+    "POST /v1/webhooks/endpoints/{endpoint_id}/test": Attempt(),
+    "GET /v1/webhooks/messages/{message_id}": Attempt(),
+    "POST /v1/webhooks/messages/{message_id}/replay": Attempt(),
     "GET /v1/files/{file_id}": Attempt(),
     "DELETE /v1/files/{file_id}": Attempt(),
     "GET /v1/files/{file_id}/download": Attempt(is_open=True),
@@ -126,6 +133,17 @@ SCOPES: dict[str, Scope | None] = {
     "HEAD /v1/outputs/{file_id}/{name}": None,
     "GET /v1/account": None,
     "GET /v1/webhooks/default/secret": Scope.WEBHOOKS_READ,
+    "POST /v1/webhooks/default/secret/rotate": Scope.WEBHOOKS_WRITE,
+    "GET /v1/webhooks/endpoints": Scope.WEBHOOKS_READ,
+    "POST /v1/webhooks/endpoints": Scope.WEBHOOKS_WRITE,
+    "GET /v1/webhooks/endpoints/{endpoint_id}": Scope.WEBHOOKS_READ,
+    "PATCH /v1/webhooks/endpoints/{endpoint_id}": Scope.WEBHOOKS_WRITE,
+    "DELETE /v1/webhooks/endpoints/{endpoint_id}": Scope.WEBHOOKS_WRITE,
+    "POST /v1/webhooks/endpoints/{endpoint_id}/test": Scope.WEBHOOKS_WRITE,
+    "GET /v1/webhooks/messages": Scope.WEBHOOKS_READ,
+    "GET /v1/webhooks/messages/{message_id}": Scope.WEBHOOKS_READ,
+    "POST /v1/webhooks/messages/{message_id}/replay": Scope.WEBHOOKS_WRITE,
+    "POST /v1/webhooks/replay": Scope.WEBHOOKS_WRITE,
     "GET /livez": None,
     "GET /readyz": None,
     "GET /openapi.json": None,
@@ -175,6 +193,9 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     arrival = Contents(settings.home, owner.account_id).open(digest, 0)
     arrival.write(CONTENT[:5])
     arrival.close()
+    endpoint = await webhook_endpoints.create(database, owner.account_id, "https://receiver.example/hook")
+    message = await webhook_endpoints.owe_test(database, endpoint)
+    await owner.change(WebhookMessage, WebhookMessage.id == message.id, state="delivered")
     real = {
         "prediction_id": prediction.id,
         "training_id": training.id,
@@ -185,6 +206,8 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
         "file_id": upload.id,
         "sha256": digest,
         "slug": "none",
+        "endpoint_id": endpoint.id,
+        "message_id": message.id,
     }
     unknown = {
         "prediction_id": new_id(),
@@ -196,6 +219,8 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
         "file_id": new_id(),
         "sha256": "0" * 64,
         "slug": "none",
+        "endpoint_id": new_id(),
+        "message_id": message_id("nobody", "test", 1),
     }
     return Property(owner, real, unknown)
 
@@ -284,7 +309,7 @@ async def test_a_public_model_is_shown_to_all_and_changed_by_its_owner_alone(
 
 async def test_lists_hold_nothing_of_another_account(stranger: httpx.AsyncClient, owned: Property) -> None:
     for route in sorted(SCOPES):
-        if re.fullmatch(r"GET /v1/\w+s", route):
+        if re.fullmatch(r"GET /v1/(webhooks/)?\w+s", route):
             listed = await stranger.get(route.partition(" ")[2])
             assert listed.status_code == 200
             text = listed.text

@@ -1,0 +1,80 @@
+"""Webhook messages: list, read with what came of each attempt, send again.
+
+Sending is the worker's business.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Row
+
+from api.bodies import answer, checked
+from api.dependencies import Base, JsonBody, Services, WebhookReader, WebhookWriter, Wired
+from api.documentation import ERRORS, json_request
+from api.paging import read_page
+from shared import contract, webhook_messages
+from shared.contract.webhooks import MessageState
+from shared.errors import NotFound
+from shared.tables import WebhookMessage
+
+router = APIRouter(tags=["webhooks"])
+
+PAGE_SIZE = 100
+
+
+@router.get("/webhooks/messages", response_model=contract.MessagePage, responses=ERRORS)
+async def list_webhook_messages(
+    request: Request,
+    caller: WebhookReader,
+    wired: Wired,
+    base: Base,
+    state: Annotated[MessageState | None, Query()] = None,
+    prediction: Annotated[str | None, Query()] = None,
+    endpoint: Annotated[str | None, Query()] = None,
+    event: Annotated[str | None, Query()] = None,
+    cursor: Annotated[str | None, Query()] = None,
+) -> Response:
+    """Messages that your receivers are owed or were given, newest first."""
+    wanted = {"state": state, "prediction_id": prediction, "endpoint_id": endpoint, "event": event}
+    query = webhook_messages.owned(caller.id).filter_by(**{name: value for name, value in wanted.items() if value})
+    page = await read_page(wired, query, WebhookMessage, cursor, PAGE_SIZE)
+    return answer(page.render(request, base, webhook_messages.shown))
+
+
+@router.get("/webhooks/messages/{message_id}", response_model=contract.LoggedMessage, responses=ERRORS)
+async def get_webhook_message(message_id: str, caller: WebhookReader, wired: Wired) -> Response:
+    """One message with the log of its attempts."""
+    message = await _own(wired, caller, message_id)
+    log = await webhook_messages.attempts(wired.database, message.id)
+    return answer({**webhook_messages.shown(message), "log": [webhook_messages.shown_attempt(row) for row in log]})
+
+
+@router.post(
+    "/webhooks/messages/{message_id}/replay",
+    status_code=202,
+    responses={202: {"model": contract.WebhookMessage}, **ERRORS},
+)
+async def replay_webhook_message(message_id: str, caller: WebhookWriter, wired: Wired) -> Response:
+    """Send a message again that was delivered or given up: same id and body, a new timestamp and signature."""
+    row = await webhook_messages.replay(wired.database, await _own(wired, caller, message_id))
+    return answer(webhook_messages.shown(row), 202)
+
+
+@router.post(
+    "/webhooks/replay",
+    status_code=202,
+    responses={202: {"model": contract.Replayed}, **ERRORS},
+    openapi_extra=json_request(contract.ReplayRequest),
+)
+async def replay_webhooks(caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:
+    """Send all `completed` messages again that were created since a moment and given up, or delivered if asked for."""
+    wanted = checked(contract.ReplayRequest, body)
+    replayed = await webhook_messages.replay_since(wired.database, caller.id, wanted.since, wanted.state)
+    return answer({"replayed": replayed}, 202)
+
+
+async def _own(wired: Services, caller: Row[Any], message_id: str) -> Row[Any]:
+    row = await webhook_messages.find(wired.database, caller.id, message_id)
+    if row is None:
+        raise NotFound
+    return row

@@ -1,0 +1,110 @@
+"""Webhooks on the wire: endpoints of an account, the messages owed, what came of each attempt, and the secret.
+
+Except for reading the secret these are operations of ours; Replicate has none like them.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.contract.page import Page
+
+MessageState = Literal["pending", "delivering", "delivered", "dead"]
+
+
+class WebhookSecret(BaseModel):
+    """The key that signs the account's webhooks."""
+
+    key: str
+
+
+class SecretRotation(BaseModel):
+    """Body of `POST /webhooks/default/secret/rotate`: for how long the present key signs too."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 86_400
+
+
+class EndpointRequest(BaseModel):
+    """Body of `POST /webhooks/endpoints`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: str = Field(examples=["https://example.com/hooks/pinion"])
+
+
+class EndpointChange(BaseModel):
+    """Body of `PATCH /webhooks/endpoints/{endpoint_id}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    disabled: bool
+
+
+class WebhookEndpoint(BaseModel):
+    """A receiver that hears of the end of everything its account runs."""
+
+    id: str
+    url: str
+    disabled: bool
+    disabled_reason: str | None
+    created_at: datetime
+
+
+class EndpointPage(Page[WebhookEndpoint]):
+    """Endpoints, newest first."""
+
+
+class WebhookAttempt(BaseModel):
+    """One attempt; `answer` says in words what `status` may not, `response` is the beginning of the answer's body."""
+
+    number: int
+    answer: str
+    status: int | None
+    response: str | None
+    location: str | None
+    milliseconds: int
+    created_at: datetime
+
+
+class WebhookMessage(BaseModel):
+    """One message; passwords and query values of its address are masked."""
+
+    id: str
+    event: str
+    state: MessageState
+    prediction: str | None
+    endpoint: str | None
+    url: str
+    attempts: int
+    next_attempt_at: datetime | None
+    answer: str | None
+    reason: str | None
+    created_at: datetime
+
+
+class LoggedMessage(WebhookMessage):
+    """A message with what came of every attempt, the first one first."""
+
+    log: list[WebhookAttempt]
+
+
+class MessagePage(Page[WebhookMessage]):
+    """Messages, newest first."""
+
+
+class ReplayRequest(BaseModel):
+    """Body of `POST /webhooks/replay`: `completed` messages created since a moment, those given up unless told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime
+    state: Literal["dead", "delivered"] = "dead"
+
+
+class Replayed(BaseModel):
+    """How many messages are due again."""
+
+    replayed: int
