@@ -12,6 +12,8 @@ import typer
 
 from cli.failure import Failure, explain
 from cli.home import PROJECT
+from cli.options import ServerUrl
+from cli.webhook_commands import app as webhook_app
 
 app = typer.Typer(
     name="pinion",
@@ -29,9 +31,7 @@ app.add_typer(token_app, name="token")
 collection_app = typer.Typer(no_args_is_help=True, help="Models that belong together; works on the database.")
 app.add_typer(collection_app, name="collection")
 
-ServerUrl = Annotated[
-    str | None, typer.Option("--url", help="Address of the server.", show_default="this machine's Pinion")
-]
+app.add_typer(webhook_app, name="webhook")
 
 
 @app.command()

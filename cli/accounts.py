@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from cli.database import on_database, say, show
+from cli.database import on_database
 from cli.failure import Failure
+from cli.printing import say, show
 from shared import accounts, tokens
 from shared.contract import AccountType, Scope
 from shared.database import Database

@@ -6,8 +6,9 @@ Works on the database of the settings: Replicate's API has no operation that wou
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.database import on_database, say, show
+from cli.database import on_database
 from cli.failure import Failure
+from cli.printing import say, show
 from shared import collections
 
 

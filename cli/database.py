@@ -1,11 +1,10 @@
-"""Commands that work on the database of the settings, as `migrate` does, and not over HTTP; and how they answer.
+"""Commands that work on the database of the settings, as `migrate` does, and not over HTTP.
 
 What they do there stands in the module of each command.
 """
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,15 +35,3 @@ def on_database(work: Callable[[Database], Awaitable[Found]]) -> Found:
             f"The database {configuration.shown_database(settings)} cannot be used ({cause}): start it, "
             "correct DATABASE_URL, or bring it up to date with `pinion migrate`."
         ) from error
-
-
-def say(line: str) -> None:
-    """To a person; stdout is for programs."""
-    print(line, file=sys.stderr)
-
-
-def show(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> None:
-    """In columns as wide as they have to be, also where nobody looks but a program."""
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
-    for line in (heads, *lines):
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())

@@ -1,0 +1,121 @@
+"""Webhooks as who runs them meets them: by the command, by the API and at a receiver."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import standardwebhooks
+
+from tests.instance import Api, Instance
+from tests.instance import until as until_true
+from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as started:
+        yield started
+
+
+@pytest.fixture
+def slow_receiver() -> Iterator[SlowReceiver]:
+    with receiving_slowly() as started:
+        yield started
+
+
+@pytest.fixture
+def echo(instance: Instance) -> str:
+    return instance.model("echo")
+
+
+def command(instance: Instance, *arguments: str) -> str:
+    done = instance.command("webhook", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_endpoint_from_its_making_to_its_end(instance: Instance, api: Api, echo: str, receiver: Receiver):
+    endpoint = command(instance, "add", f"{receiver.url}?key=sesame").strip()
+    try:
+        assert endpoint in command(instance, "endpoints")
+        tested = instance.command("webhook", "test", endpoint)
+        assert tested.returncode == 0, tested.stderr
+        assert "took it: HTTP 200" in tested.stderr
+        assert "sesame" not in tested.stderr
+        made = api.create(echo, text="hello")
+        receiver.wait_for(lambda _: receiver.completed(made["id"]))
+        [delivery] = receiver.completed(made["id"])
+        key = api.get("/webhooks/default/secret").json()["key"]
+        assert standardwebhooks.Webhook(key).verify(delivery.body, delivery.headers)
+        until_true(lambda: "delivered" in command(instance, "list", "--prediction", made["id"]))
+        seen = json.loads(command(instance, "show", delivery.headers["webhook-id"]))
+        assert [attempt["status"] for attempt in seen["log"]] == [200]
+        command(instance, "replay", delivery.headers["webhook-id"])
+        receiver.wait_for(lambda _: len(receiver.completed(made["id"])) == 2)
+        again = receiver.completed(made["id"])[1]
+        assert (again.headers["webhook-id"], again.body) == (delivery.headers["webhook-id"], delivery.body)
+        command(instance, "disable", endpoint)
+        assert "Disabled by its account." in command(instance, "endpoints")
+        command(instance, "enable", endpoint)
+    finally:
+        command(instance, "remove", endpoint)
+    assert endpoint not in command(instance, "endpoints")
+
+
+def test_a_test_says_what_went_wrong(instance: Instance, receiver: Receiver):
+    endpoint = command(instance, "add", receiver.url).strip()
+    receiver.answers, receiver.answer_body = [500], b"no such table: orders"
+    failed = instance.command("webhook", "test", endpoint)
+    command(instance, "remove", endpoint)
+    assert failed.returncode == 1
+    assert "did not take it: HTTP 500: no such table: orders" in failed.stderr
+
+
+def test_what_was_given_up_is_listed_and_sent_again_since_a_moment(
+    instance: Instance, api: Api, echo: str, receiver: Receiver
+):
+    receiver.answers = [410, 410]
+    events = {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
+    made = [api.create(echo, more=events, text="hello")["id"] for _ in range(2)]
+
+    def dead() -> list[str]:
+        found = api.get("/webhooks/messages", params={"state": "dead", "event": "completed"}).json()["results"]
+        return [message["prediction"] for message in found]
+
+    until_true(lambda: set(made) <= set(dead()))
+    replayed = instance.command("webhook", "replay", "--since", "1h")
+    assert "sent again" in replayed.stderr
+    receiver.wait_for(lambda _: all(len(receiver.completed(prediction_id)) == 2 for prediction_id in made))
+    until_true(lambda: not set(made) & set(dead()))
+
+
+def test_a_rotated_secret_is_taken_up_by_a_running_sender(instance: Instance, api: Api, echo: str, receiver: Receiver):
+    former = api.get("/webhooks/default/secret").json()["key"]
+    newest = command(instance, "rotate", "--overlap-hours", "0").strip()
+    assert newest != former
+
+    def is_signed_by_the_newest() -> bool:
+        made = api.create(echo, more={"webhook": receiver.url, "webhook_events_filter": ["completed"]}, text="hello")
+        receiver.wait_for(lambda _: receiver.completed(made["id"]))
+        [delivery] = receiver.completed(made["id"])
+        try:
+            standardwebhooks.Webhook(newest).verify(delivery.body, delivery.headers)
+        except standardwebhooks.WebhookVerificationError:
+            return False
+        return True
+
+    until_true(is_signed_by_the_newest)
+
+
+def test_a_receiver_that_does_not_answer_holds_up_no_other(
+    instance: Instance, api: Api, echo: str, receiver: Receiver, slow_receiver: SlowReceiver
+):
+    silent = {"webhook": slow_receiver.url, "webhook_events_filter": ["completed"]}
+    stuck = [api.create(echo, more=silent, text="hello")["id"] for _ in range(120)]
+    slow_receiver.wait_for(lambda deliveries: len(deliveries) == 4)
+    made = api.create(echo, more={"webhook": receiver.url, "webhook_events_filter": ["completed"]}, text="hello")
+    receiver.wait_for(lambda _: receiver.completed(made["id"]))
+    assert slow_receiver.most_at_once == 4
+    slow_receiver.may_answer.set()
+    slow_receiver.wait_for(lambda _: all(slow_receiver.completed(each) for each in stuck), seconds=60)
+    assert slow_receiver.most_at_once == 4
