@@ -102,20 +102,20 @@ async def _create_latency(_: Client, body: dict[str, Any]) -> Figures:
 
     async with paced(250, 50) as run:
         await run(create)
-    return {"create p50 ms": _ms(took, 50), "create p99 ms": _ms(took, 99)}
+    return {"create p50 ms": ms(took, 50), "create p99 ms": ms(took, 99)}
 
 
 async def _pick_up(client: Client, body: dict[str, Any]) -> Figures:
     waits = []
     for _ in range(50):
-        row = await _finished(client, (await client.request("POST", "/v1/predictions", body))["id"])
+        row = await finished(client, (await client.request("POST", "/v1/predictions", body))["id"])
         moments = [datetime.fromisoformat(row[name]) for name in ("created_at", "started_at")]
         waits.append((moments[1] - moments[0]).total_seconds())
         await asyncio.sleep(0.03)
-    return {"pick-up p50 ms": _ms(waits, 50)}
+    return {"pick-up p50 ms": ms(waits, 50)}
 
 
-async def _finished(client: Client, prediction_id: str) -> Any:
+async def finished(client: Client, prediction_id: str) -> Any:
     while (row := await client.request("GET", f"/v1/predictions/{prediction_id}"))["status"] != "succeeded":  # noqa: ASYNC110
         await asyncio.sleep(0.005)  # polling is what clients do
     return row
@@ -133,7 +133,7 @@ async def _webhook_latency(client: Client, body: dict[str, Any]) -> Figures:
         await run(create)
         await receiver.until(len(begun))
         took = [receiver.came[prediction_id] - begin for prediction_id, begin in begun.items()]
-    return {"webhook p50 ms": _ms(took, 50), "webhook p99 ms": _ms(took, 99)}
+    return {"webhook p50 ms": ms(took, 50), "webhook p99 ms": ms(took, 99)}
 
 
 async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -> Figures:
@@ -146,7 +146,7 @@ async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -
     begin = time.perf_counter()
     last = await asyncio.gather(*(create_many(count // 10) for _ in range(10)))
     for prediction_id in last:  # the queue is in order, so these are the last to end
-        await _finished(client, prediction_id)
+        await finished(client, prediction_id)
     return {"completed/s": count / (time.perf_counter() - begin)}
 
 
@@ -173,14 +173,14 @@ async def plain(redis: ArqRedis) -> Figures:
     jobs = [await redis.enqueue_job("no_op", "hello") for _ in range(300)]
     await asyncio.gather(*(job.result(timeout=120, poll_delay=0.05) for job in jobs if job))
     return {
-        "pick-up p50 ms": _ms(waits, 50),
-        "webhook p50 ms": _ms(took, 50),
-        "webhook p99 ms": _ms(took, 99),
+        "pick-up p50 ms": ms(waits, 50),
+        "webhook p50 ms": ms(took, 50),
+        "webhook p99 ms": ms(took, 99),
         "completed/s": len(jobs) / (time.perf_counter() - begin),
     }
 
 
-def _ms(seconds: list[float], percentile: int) -> float:
+def ms(seconds: list[float], percentile: int) -> float:
     ordered = sorted(seconds)
     return 1000 * ordered[min(len(ordered) - 1, round(len(ordered) * percentile / 100))]
 
@@ -195,9 +195,9 @@ def idle_megabytes(process: subprocess.Popen[str]) -> Figures:
 async def measure(rounds: int, process: subprocess.Popen[str], started: float) -> None:
     async with Client("127.0.0.1", PORT, TOKEN) as client:
         first = {"version": "pinion/tiny-t5", "input": {"prompt": "spell: 4217"}}
-        await _finished(client, (await client.request("POST", "/v1/predictions", first))["id"])
+        await finished(client, (await client.request("POST", "/v1/predictions", first))["id"])
         once = {"up to first answer s": time.perf_counter() - started, **idle_megabytes(process)}
-        _push()
+        push_no_op()
         model = await client.request("GET", "/v1/models/pinion/no-op")
         version = model["latest_version"]["id"]
         redis = await create_pool(RedisSettings.from_dsn(PLAIN_REDIS))
@@ -209,7 +209,7 @@ async def measure(rounds: int, process: subprocess.Popen[str], started: float) -
     report(pairs, once)
 
 
-def _push() -> None:
+def push_no_op() -> None:
     environment = {**os.environ, "PINION_API_TOKEN": TOKEN, "PINION_PORT": str(PORT)}
     command = [PROJECT / "pinion", "push", str(PROJECT / "benchmarks" / "no_op"), "pinion/no-op"]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)

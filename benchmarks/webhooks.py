@@ -1,0 +1,113 @@
+"""What one account's dead receiver costs another account: `python -m benchmarks.webhooks [--rounds 3]`.
+
+Starts `./pinion up` itself, on DATABASE_URL and REDIS_URL if they are set. The time is that of the first attempt, from
+the prediction's `completed_at` until its webhook has come, on one clock.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from benchmarks.service import PORT, PROJECT, TOKEN, Figures, finished, ms, pace, paced, pinion, push_no_op
+from benchmarks.wire import Client, Receiver
+
+HEALTHY, PER_SECOND = 150, 10
+DEAD = 250
+
+
+@asynccontextmanager
+async def silent_receiver() -> AsyncIterator[str]:
+    """Takes requests and never answers; its address."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+
+
+async def first_attempts(version: str) -> list[float]:
+    """Seconds from the end of each prediction of the healthy account until its webhook came."""
+    async with Client("127.0.0.1", PORT, TOKEN) as client, Receiver() as receiver, paced(HEALTHY, PER_SECOND) as run:
+        body = _wanted(version, receiver.url)
+        ids: list[str] = []
+
+        async def create(_: int) -> None:
+            ids.append((await client.request("POST", "/v1/predictions", body))["id"])
+
+        await run(create)
+        await receiver.until(HEALTHY)
+        epoch = time.time() - time.perf_counter()
+        rows = [await finished(client, prediction_id) for prediction_id in ids]
+    return [receiver.came[row["id"]] + epoch - datetime.fromisoformat(row["completed_at"]).timestamp() for row in rows]
+
+
+def _wanted(version: str, url: str) -> dict[str, Any]:
+    text = {"version": version, "input": {"text": "hello"}}
+    return {**text, "webhook": url, "webhook_events_filter": ["completed"]}
+
+
+async def one_round(version: str, token_of_another: str) -> Figures:
+    """The healthy account alone, then beside one whose receiver answers nothing."""
+    alone = await first_attempts(version)
+    async with silent_receiver() as url, Client("127.0.0.1", PORT, token_of_another) as other:
+        made = [(await other.request("POST", "/v1/predictions", _wanted(version, url)))["id"] for _ in range(DEAD)]
+        for prediction_id in made:
+            await finished(other, prediction_id)
+        beside = await first_attempts(version)
+    figures = {"alone p50 ms": ms(alone, 50), "alone p95 ms": ms(alone, 95)}
+    figures |= {"beside a dead one p50 ms": ms(beside, 50), "beside a dead one p95 ms": ms(beside, 95)}
+    return {**figures, "p95 ratio": figures["beside a dead one p95 ms"] / figures["alone p95 ms"]}
+
+
+async def measure(rounds: int, token_of_another: str) -> list[Figures]:
+    async with Client("127.0.0.1", PORT, TOKEN) as client:
+        version = (await client.request("GET", "/v1/models/pinion/no-op"))["latest_version"]["id"]
+        await client.request("PATCH", "/v1/models/pinion/no-op", {"visibility": "public"})
+    return [await one_round(version, token_of_another) for _ in range(rounds)]
+
+
+def another_account(home: str) -> str:
+    """The token of a second account."""
+
+    def command(*arguments: str) -> str:
+        environment = {**os.environ, "PINION_HOME": home}
+        run = [PROJECT / "pinion", *arguments]
+        return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    command("account", "create", "other")
+    return command("token", "create", "other")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory(prefix="pb-") as home, pinion(home):
+        push_no_op()
+        found = asyncio.run(measure(rounds, another_account(home)))
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
+    print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}, ", end="")
+    print(f"ten million additions take {pace():.2f} s\n")
+    print("| figure | median |\n|---|---:|")
+    for name in found[0]:
+        print(f"| {name} | {statistics.median(figures[name] for figures in found):.1f} |")
+
+
+if __name__ == "__main__":
+    main()
