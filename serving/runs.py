@@ -140,8 +140,8 @@ class _Run:
             self._fetching.cancel()
         self._stop()
 
-    def _stop(self) -> None:
-        self._process.cancel(self.prediction.id)
+    def _stop(self) -> bool:
+        return self._process.cancel(self.prediction.id)
 
     async def carry_out(self) -> Done:
         try:

@@ -20,6 +20,8 @@ _ECHO_MAX = 100
 # Resolved references can multiply («billion laughs») or go round in circles.
 _NODES_MAX = 10_000
 _DEPTH_MAX = 32
+# A match takes less than 10 ms then.
+_BACKTRACKS_MAX = 10_000
 
 _REFERENCE = "#/components/schemas/"
 _URI_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=.)", re.DOTALL)
@@ -85,7 +87,7 @@ class InputSchema:
 def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> InputSchema:
     """The check for one component of a model's OpenAPI 3.0 document; UnsupportedSchema names what cannot be checked.
 
-    Patterns are compiled by an engine that runs in linear time, so that none can stall the service.
+    Patterns are matched in linear time, or in a bounded number of steps, so that none can stall the service.
     """
     translation = _Translation(_mapping(_mapping(openapi, "components"), "schemas"))
     root = translation.resolve({"$ref": _REFERENCE + component}, component)
@@ -176,20 +178,33 @@ def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _validator(schema: dict[str, Any], path: str) -> jsonschema_rs.Validator:
     try:
-        return jsonschema_rs.Draft202012Validator(
-            schema,
-            formats={"uri": _is_uri},
-            validate_formats=True,
-            pattern_options=jsonschema_rs.RegexOptions(),
-            offline=True,
-        )
+        return _compiled(schema, jsonschema_rs.RegexOptions())
     except jsonschema_rs.ValidationError as error:
-        where = ".".join([path, *(str(step) for step in error.instance_path if step != "else")])
-        if where.endswith(".pattern"):
+        steps = [str(step) for step in error.instance_path if step != "else"]
+        where = ".".join([path, *steps])
+        if not where.endswith(".pattern"):
+            raise UnsupportedSchema(f"{where}: {error.message[:_ECHO_MAX]}") from None
+        if "items" in steps:  # a hundred thousand of them would each have the steps of one
             raise UnsupportedSchema(f"{where} must be a regular expression that matches in linear time") from None
-        raise UnsupportedSchema(f"{where}: {error.message[:_ECHO_MAX]}") from None
+        return _looking_around(schema, where)
     except ValueError as error:  # nested too deeply, or no JSON at all
         raise UnsupportedSchema(f"{path}: {error}") from None
+
+
+def _looking_around(schema: dict[str, Any], where: str) -> jsonschema_rs.Validator:
+    """With an engine that knows lookaround and references; what takes it too many steps does not match."""
+    try:
+        return _compiled(schema, jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS_MAX))
+    except jsonschema_rs.ValidationError:
+        raise UnsupportedSchema(f"{where} must be a regular expression, and not a huge one") from None
+
+
+def _compiled(
+    schema: dict[str, Any], patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
+) -> jsonschema_rs.Validator:
+    return jsonschema_rs.Draft202012Validator(
+        schema, formats={"uri": _is_uri}, validate_formats=True, pattern_options=patterns, offline=True
+    )
 
 
 def _is_uri(text: str) -> bool:

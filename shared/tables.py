@@ -20,6 +20,8 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
+from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -43,14 +45,25 @@ class Timestamp(TypeDecorator[datetime]):
         return value if value is None else value.replace(tzinfo=value.tzinfo or UTC)
 
 
+class Json(JSON):
+    """A JSON value that comes back as it went in. SQLite takes the word JSON for that of a number, and 0.0 for 0."""
+
+    cache_ok = True
+
+
+@compiles(Json, "sqlite")
+def _json_sqlite(element: Json, compiler: SQLiteTypeCompiler, **options: Any) -> str:
+    return "TEXT"
+
+
 class Table(DeclarativeBase):
     """Base of all rows."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy from the class
         datetime: Timestamp,
-        dict[str, Any]: JSON,
-        list[str]: JSON,
+        dict[str, Any]: Json,
+        list[str]: Json,
     }
 
 
@@ -81,7 +94,7 @@ class Token(Table):
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
     name: Mapped[str] = mapped_column(String(255))
     ending: Mapped[str] = mapped_column(String(4))
-    scopes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    scopes: Mapped[list[str] | None] = mapped_column(Json(none_as_null=True))
     """What it may be used for; none is everything, also what is added later."""
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
@@ -117,7 +130,7 @@ class Version(Table):
     is_iterator: Mapped[bool]
     logs: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
-    weights: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    weights: Mapped[Any | None] = mapped_column(Json(none_as_null=True))
     """What setup() is handed: an address, or a file of ours as it stands in an output."""
     delivery: Mapped[int]
     queued_at: Mapped[datetime]
@@ -155,7 +168,7 @@ class Prediction(Table):
     version_id: Mapped[str] = mapped_column(ForeignKey(Version.id))
     status: Mapped[str] = mapped_column(String(16))
     input: Mapped[dict[str, Any]]
-    output: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    output: Mapped[Any | None] = mapped_column(Json(none_as_null=True))
     logs: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     metrics: Mapped[dict[str, Any]]

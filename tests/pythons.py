@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,16 @@ MINORS = range(8, 14)
 
 def other_pythons() -> list[object]:
     """Parameters for a test; where none is found, one that says so."""
-    found = {minor: _find(minor) for minor in MINORS if minor != sys.version_info.minor}
-    pythons: list[object] = [pytest.param(python, id=f"3.{minor}") for minor, python in found.items() if python]
+    pythons: list[object] = [pytest.param(python, id=f"3.{minor}") for minor, python in found_pythons().items()]
     missing = pytest.mark.skip(reason="no other Python from 3.8 to 3.13 on this machine")
     return pythons or [pytest.param(None, marks=missing, id="none")]
+
+
+@cache
+def found_pythons() -> dict[int, Path]:
+    """By their minor version, without the one that runs the tests; the oldest first."""
+    found = {minor: _find(minor) for minor in MINORS if minor != sys.version_info.minor}
+    return {minor: python for minor, python in found.items() if python}
 
 
 def minor_of(python: Path) -> str:

@@ -57,7 +57,9 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         if self.is_running:  # it may not yet have made its group
             with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+                os.kill(
+                    self.process.pid, signal.SIGKILL
+                )  # process.kill() may reap it, and nobody would hear how it died
 
     def close(self) -> None:
         self.control.close()

@@ -3,6 +3,8 @@
 Data only; `process` makes them, whoever runs a prediction takes them.
 """
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
@@ -38,6 +40,8 @@ class Done:
 
 
 Event = Output | Log | Metric
+Take = Callable[[Event], "asyncio.Future[None] | None"]
+"""Hears an event. Until the future is done, the files named in an output are still needed as they are."""
 
 
 class Canceled(Exception):

@@ -90,18 +90,14 @@ class PredictionFiles:
         """Whether the model can see what lies at a real place."""
         return self.stay is None or self.stay.may_show(place)
 
-    def take(self, event: Event) -> None:
-        """To be given to the model process."""
-        self.outputs.take(event)
-
     async def settled(self, done: Done) -> Done:
-        """How it has ended, with all outputs stored and nothing left of what it needed to run."""
+        """How it has ended, with its files stored and gone: another prediction may write them under the same names."""
         settled = await self.outputs.settled(done)
-        await self.clean()
+        await self.outputs.close()
         return settled
 
     async def clean(self) -> None:
-        """Remove everything; once is enough, twice does no harm."""
+        """Remove all that it needed to run; once is enough, twice does no harm."""
         await self.outputs.close()
         if self.stay:
             stay, self.stay = self.stay, None
@@ -122,7 +118,7 @@ class Files:
 
     @asynccontextmanager
     async def of(
-        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], None]
+        self, row: Row[Any], take: Callable[[Event], None], stop: Callable[[], bool]
     ) -> AsyncIterator[PredictionFiles]:
         """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
         home = self.settings.home

@@ -30,31 +30,34 @@ Store = Callable[[Path], Awaitable[Any]]
 class OutputFiles:
     """Stands between a model process and `take`: passes every event on, with what `store` says in place of its files.
 
-    `stop` is called when one cannot be stored; the prediction then has failed. Files that the prediction has made in a
-    temporary folder are removed in the end, except in the folders `own`.
+    `stop` is called when one cannot be stored; the prediction then has failed, unless that says it was being canceled
+    before: a model that cleans up may remove its files. Those that the prediction has made in a temporary folder are
+    removed in the end, except in the folders `own`.
     """
 
     def __init__(
-        self, store: Store, own: Sequence[Path], take: Callable[[Event], None], stop: Callable[[], None]
+        self, store: Store, own: Sequence[Path], take: Callable[[Event], None], stop: Callable[[], bool]
     ) -> None:
         self._store, self._own = store, own
         self._pass_on, self._stop = take, stop
         self._waiting: deque[Event] = deque()
         self._storing: asyncio.Task[None] | None = None
         self._failure: FileUnavailable | None = None
+        self._has_stopped = False
         # Older kernels date files by a clock that lags some milliseconds: what is written at once is then kept, and
         # nothing from before is ever taken for the prediction's own.
         self._began = time.time()
         self._originals: set[Path] = set()
 
-    def take(self, event: Event) -> None:
-        """Called by the process for each event, in order; never waits."""
+    def take(self, event: Event) -> "asyncio.Future[None] | None":
+        """Called by the process for each event, in order; what it returns is done when the files are stored."""
         if not self._waiting and not (isinstance(event, Output) and _holds_file(event.value)):
             self._pass_on(event)
-            return
+            return None
         self._waiting.append(event)
         if self._storing is None or self._storing.done():
             self._storing = asyncio.create_task(self._store_waiting())
+        return self._storing
 
     async def settled(self, done: Done) -> Done:
         """How the prediction has ended, once all its files are stored."""
@@ -65,7 +68,7 @@ class OutputFiles:
                 return replace(done, output=await self._stored(done.output))
             except FileUnavailable as failure:
                 self._failure = failure
-        if self._failure is None:
+        if self._failure is None or (done.status == "canceled" and not self._has_stopped):
             return done
         return replace(done, status="failed", output=None, error=self._failure.message)
 
@@ -96,7 +99,7 @@ class OutputFiles:
                     event = Output(await self._stored(event.value))
                 except FileUnavailable as failure:
                     self._failure = failure
-                    self._stop()
+                    self._has_stopped = self._stop()
             if not (isinstance(event, Output) and self._failure):
                 self._pass_on(event)
             self._waiting.popleft()

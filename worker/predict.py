@@ -68,7 +68,7 @@ class Predictor:
                 self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
                 self._take_as_many_as_fit(queue)
                 with queue.seat_given_up():
-                    done = await files.settled(done)
+                    await files.clean()
                     self.resident.ended(done, recorder.metrics)
                     await recorder.finish(done)
             except Exception as error:  # a row left `processing` under a living worker would never end
@@ -84,7 +84,8 @@ class Predictor:
                 if self.resident.is_canceled(row.id):
                     return Done("canceled")
                 files.stay = process.stay(row.id)
-                return await process.predict(row.id, input, files.take, files=named)
+                done = await process.predict(row.id, input, files.outputs.take, files=named)
+                return await files.settled(done)
         except SetupFailed as failure:
             return Done("failed", error=_cannot_run(failure))
         except FileUnavailable as failure:

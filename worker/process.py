@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from worker.cell import Stay, open_cell
 from worker.child import describe_death, spawn
-from worker.events import Done, Event, Log, Metric, Output, SetupFailed
+from worker.events import Done, Event, Log, Metric, Output, SetupFailed, Take
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
-from worker.running import Run
+from worker.running import Run, when_taken
 from worker.sandbox import Sandbox
 
 CANCEL_GRACE = timedelta(milliseconds=500)
@@ -27,6 +27,7 @@ _SETUP_LOGS_CHARACTERS = 1 << 18
 _STRAY_LOGS_CHARACTERS = 1 << 16
 _ENDED_TO_CANCEL = "The model process was stopped because a prediction could not be canceled otherwise."
 _STOPPED = "The model process was stopped."
+_STARTS_AGAIN = ". It will be started again for the next prediction."
 
 
 class ModelProcess:
@@ -92,7 +93,7 @@ class ModelProcess:
         self,
         prediction_id: str,
         input: dict[str, Any],
-        take: Callable[[Event], None],
+        take: Take,
         *,
         files: Sequence[str] = (),
         context: dict[str, str] | None = None,
@@ -100,7 +101,6 @@ class ModelProcess:
         """Runs one prediction. Every failure of the model is a Done.
 
         `files` names the values of `input` that are paths of local files, like `image` and `images.0`.
-
         More than `concurrency` at once are run one after the other, but what one prints while the parent has not yet
         heard that the one before it is over counts as printed by that one: users give seats.
         """
@@ -123,14 +123,15 @@ class ModelProcess:
         """Until it is ended, what the prediction has made is there to be read; then what it left is removed."""
         return self._child.cell.stay(prediction_id)
 
-    def cancel(self, prediction_id: str) -> None:
-        """Asks; if the prediction does not end within the grace, the process is ended. Harmless at any time."""
+    def cancel(self, prediction_id: str) -> bool:
+        """Asks, and ends the process if that does not help in time. Harmless at any time; whether it was news."""
         run = self._runs.get(prediction_id)
         if run is None or run.is_canceling:
-            return
+            return False
         run.is_canceling = True
         self._send({"type": "cancel", "id": prediction_id})
         self._give_grace()
+        return True
 
     async def healthcheck(self) -> Health:
         """What the model's own healthcheck() says; well as long as it lives when it has none or is not yet ready."""
@@ -240,7 +241,9 @@ class ModelProcess:
     def _act_on_run(self, frame: dict[str, Any], run: Run) -> None:
         match frame["type"]:
             case "output":
-                self._give(run, Output(self._child.cell.from_inside(frame["value"])))
+                taking = self._give(run, Output(self._child.cell.from_inside(frame["value"])))
+                if frame.get("waits"):
+                    when_taken(run, taking, lambda: self._send({"type": "taken", "id": run.id}))
             case "metric":
                 self._give(run, Metric(frame["name"], frame["value"], frame["mode"]))
             case "log":
@@ -252,14 +255,15 @@ class ModelProcess:
                 self._child.cell.note_left(run.id, frame["left"])
                 self._finish(run, Done(frame["status"], output, frame["error"], frame["predict_time"]))
 
-    def _give(self, run: Run, event: Event) -> None:
+    def _give(self, run: Run, event: Event) -> "asyncio.Future[None] | None":
         try:
-            run.take(event)
+            return run.take(event)
         except Exception as error:  # the caller's own failure; the frames behind this one must still be read
             run.ignore()
             if not run.done.done():
                 run.done.set_exception(error)
             self.cancel(run.id)
+            return None
 
     def _give_log(self, run: Run, text: str) -> None:
         if shown := run.logs.take(text):
@@ -320,9 +324,7 @@ class ModelProcess:
     async def _bury(self) -> None:
         """Waits for the end of the process and tells everyone who waits for it."""
         death = describe_death(await self._child.wait())
-        consequence = (
-            ". It will be started again for the next prediction." if self._set_up.is_set() else " during setup."
-        )
+        consequence = _STARTS_AGAIN if self._set_up.is_set() else " during setup."
         if self._why_ended not in (_STOPPED, _ENDED_TO_CANCEL):
             self.fault = self._why_ended or death
         self._end(death + consequence)  # also what it left running

@@ -33,7 +33,7 @@ class Recorder:
     """
 
     def __init__(
-        self, database: Database, ledger: Ledger, row: Row[Any], interval: float, on_lost: Callable[[], None]
+        self, database: Database, ledger: Ledger, row: Row[Any], interval: float, on_lost: Callable[[], object]
     ) -> None:
         self._database = database
         self._ledger = ledger

@@ -126,12 +126,14 @@ class Resident:
         self._canceled.append(prediction_id)
         self.interrupt(prediction_id)
 
-    def interrupt(self, prediction_id: str) -> None:
-        """Stop the run of an attempt that is no longer the one that counts; a later one may well run here."""
+    def interrupt(self, prediction_id: str) -> bool:
+        """Stop the run of an attempt that is no longer the one that counts; a later one may well run here.
+
+        Whether it ran, and was not being canceled.
+        """
         if limit := self._prepared.get(prediction_id):
             limit.reschedule(0)
-        if self._process:
-            self._process.cancel(prediction_id)
+        return self._process is not None and self._process.cancel(prediction_id)
 
     def is_canceled(self, prediction_id: str) -> bool:
         """Whether it was to be canceled before it began to run: ask right before it does."""

@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from worker.events import Done, Event
+from worker.events import Done, Take
 from worker.excerpt import Excerpt
 
 
 @dataclass(slots=True, eq=False)
 class Run:
     id: str
-    take: Callable[[Event], None]
+    take: Take
     done: asyncio.Future[Done]
     logs: Excerpt = field(default_factory=Excerpt)
     is_canceling: bool = False
@@ -30,3 +30,11 @@ class Run:
     def ignore(self) -> None:
         """Nobody wants its events any more."""
         self.take = lambda event: None
+
+
+def when_taken(run: Run, taking: "asyncio.Future[None] | None", go_on: Callable[[], object]) -> None:
+    """Calls it once an output is taken, which may be at once, and not when the prediction has ended before."""
+    if taking is None:
+        go_on()
+    else:
+        taking.add_done_callback(lambda taken: run.done.done() or go_on())

@@ -30,6 +30,7 @@ class Prediction(Cancelable):
         self.input = given
         self.files = files
         self.context = context or {}
+        self.taken: SimpleQueue[None] = SimpleQueue()  # an entry for each output with files that has been stored
         self.left: str | None = None  # name of its temporary folder, once that is to be removed
 
 
@@ -40,6 +41,7 @@ class Control:
         self.inbox: SimpleQueue[Prediction | None] = SimpleQueue()
         self.on_arrival: Callable[[], None] = lambda: None
         self.interrupt: Callable[[Prediction], None] = lambda prediction: None
+        self.go_on: Callable[[Prediction], None] = lambda prediction: None
         self.ask_health: Callable[[int], None] = lambda number: None
         self._known: dict[str, Prediction] = {}
         self._parent = os.getppid()
@@ -59,6 +61,8 @@ class Control:
                 self._deliver(prediction)
             elif frame["type"] == "cancel":
                 self._cancel(frame["id"])
+            elif frame["type"] == "taken" and frame["id"] in self._known:
+                self.go_on(self._known[frame["id"]])
             elif frame["type"] == "healthcheck":
                 self.ask_health(frame["number"])
         self._deliver(None)

@@ -8,13 +8,15 @@ parent to child
   predict      {id, input, files, context}    begun in the order in which they are sent. files: names like images.0 of
                the values that are paths of local files; no other text may be taken for one
   cancel       {id}                     of a prediction that was sent before; any other id is ignored
+  taken        {id}                     the files of the output that waits are stored, the model may go on
   healthcheck  {number}                 answered while predictions run; not while an earlier one is being answered
   (end of file)                         leave, after the predictions that run
 child to parent
   schema        {openapi, iterator, concurrency, healthcheck}    the model is imported; setup() starts
   ready         {}                                  setup() is done
   setup_failed  {error}                             instead of schema or ready; the process ends
-  output        {id, value}                         one item of an iterator
+  output        {id, value, waits}                  one item of an iterator. waits: only of an item that names files,
+               the model goes on when it is taken, because it may overwrite or remove them
   log           {id, text}                          printed by one of several predictions; id null: by none of them
   interrupted   {id}                                the cancel has reached an async prediction, which may clean up
   healthcheck   {number, error}                     error null: the model is well

@@ -44,7 +44,7 @@ def kind_of(annotation: Any) -> Kind:
         return _union(arguments)
     concrete = origin or annotation
     if concrete in (list, collections.abc.Sequence):
-        return _list_of(kind_of(arguments[0]) if arguments and not isinstance(arguments[0], TypeVar) else _OBJECT)
+        return _list_of(kind_of(arguments[0]) if arguments and not isinstance(arguments[0], TypeVar) else _ANYTHING)
     if isinstance(concrete, type):
         for base, kind in _BY_BASE:
             if issubclass(concrete, base):
@@ -91,6 +91,7 @@ def _as_it_is(value: Any) -> Any:
 _FILE = {"type": "string", "format": "uri"}
 _SECRET = {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
 _OBJECT = Kind({"type": "object"}, _as_it_is)
+_ANYTHING = Kind({}, _as_it_is)  # the items of a list that says nothing of them
 _SIMPLE: dict[Any, Kind] = {
     str: Kind({"type": "string"}, _text),
     int: Kind({"type": "integer"}, _whole_number),

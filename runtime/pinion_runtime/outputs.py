@@ -13,33 +13,81 @@ import enum
 import io
 import json
 import os
+import shutil
 import tempfile
 import threading
 import types
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Callable
 
 from cog import Secret, URLFile, URLPath
 from pinion_runtime.failures import ModelError
+from pinion_runtime.nesting import LEVELS_MAX, is_too_deep
 
 _FILE_MARK = '"$file":'  # inside of a text its quotes would be escaped
 _named = threading.local()
+_TOO_DEEP = f"The output is nested too deeply: the limit is {LEVELS_MAX} levels."
+_REASONS = (
+    ("JSON compliant", "The output contains NaN or Infinity, which JSON cannot express."),
+    ("Circular reference", "The output contains itself."),
+    ("integer string conversion", "The output contains a whole number of more digits than can be read again."),
+)
 
 
 def encode(value: Any) -> str:
-    _named.files = 0
     try:
-        encoded = _encode(value)
+        encoded = _encode_with_any_keys(value)
     except RecursionError:
-        raise ModelError("The output is nested too deeply.") from None
+        raise ModelError(_TOO_DEEP) from None
     except ValueError as error:
-        if "JSON compliant" not in str(error):
+        reason = next((text for mark, text in _REASONS if mark in str(error)), None)
+        if reason is None:
             raise
-        raise ModelError("The output contains NaN or Infinity, which JSON cannot express.") from None
-    if _FILE_MARK in encoded and encoded.count(_FILE_MARK) != _named.files:
+        raise ModelError(reason) from None
+    if is_too_deep(encoded):
+        raise ModelError(_TOO_DEEP)
+    if holds_file(encoded) and encoded.count(_FILE_MARK) != _named.files:
         raise ModelError("The output contains an object with the key $file, which is reserved; return a cog.Path.")
     return encoded
+
+
+def _encode_with_any_keys(value: Any) -> str:
+    """The encoder knows no keys but texts and numbers, and only for values it asks what they stand for."""
+    _named.files, _named.is_used_up = 0, False
+    try:
+        return _encode(value)
+    except TypeError as error:
+        if not str(error).startswith("keys must be") or _named.is_used_up:
+            raise
+    _named.files = 0
+    return _encode(_with_plain_keys(value))
+
+
+def _with_plain_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_plain_key(key): _with_plain_keys(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_plain_keys(each) for each in value]
+    return value if value is None or isinstance(value, (str, int, float)) else _with_plain_keys(_plain(value))
+
+
+def _plain_key(key: Any) -> Any:
+    """Members of enumerations and numpy's numbers name classes in many models; a path names what was made of it."""
+    if isinstance(key, enum.Enum):
+        return _plain_key(key.value)
+    if isinstance(key, os.PathLike):
+        return os.fspath(key)
+    plain = key.item() if callable(getattr(key, "item", None)) else key
+    if plain is None or isinstance(plain, (str, int, float)):
+        return plain
+    raise ModelError(f"The output has a key of type {type(key).__name__}; keys have to be texts or numbers.")
+
+
+def holds_file(encoded: str) -> bool:
+    """Whether an encoded output names files of the model."""
+    return _FILE_MARK in encoded
 
 
 def _plain(value: Any) -> Any:
@@ -58,6 +106,7 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Iterable) and not isinstance(value, type):
+        _named.is_used_up = _named.is_used_up or isinstance(value, Iterator)
         return list(value)
     raise ModelError(f"The output contains a value of type {type(value).__name__}, which cannot be expressed in JSON.")
 
@@ -77,13 +126,20 @@ def _open_file(file: Any) -> dict[str, str]:
     if isinstance(name, str) and os.path.isfile(name):
         if not file.closed and file.writable():
             file.flush()
-        return _local_file(name)
-    if file.seekable():
+        # A temporary file is gone as soon as the model lets go of it.
+        return _local_file(_copied(name) if getattr(getattr(file, "_closer", None), "delete", False) else name)
+    with suppress(OSError, AttributeError):  # what comes from a pipe is read from where it is
         file.seek(0)
     content = file.read()
     with tempfile.NamedTemporaryFile(suffix=os.path.splitext(str(name or ""))[1], delete=False) as copy:
         copy.write(content.encode() if isinstance(content, str) else content)
     return _local_file(copy.name)
+
+
+def _copied(name: str) -> str:
+    with tempfile.NamedTemporaryFile(suffix=os.path.splitext(name)[1], delete=False) as copy:
+        shutil.copyfile(name, copy.name)
+    return copy.name
 
 
 def _text(value: bytes | bytearray) -> str:

@@ -23,7 +23,7 @@ from pinion_runtime.health import HealthCheck
 from pinion_runtime.inputs import arguments_of
 from pinion_runtime.interruption import Interruption
 from pinion_runtime.loading import Model
-from pinion_runtime.outputs import encode
+from pinion_runtime.outputs import encode, holds_file
 from pinion_runtime.redaction import redacted, secrets_of
 from pinion_runtime.temporary import TemporaryFolder
 
@@ -45,9 +45,10 @@ def failure(error: BaseException, model: Model, prediction: Prediction) -> Outco
     return Outcome("failed", error=text_of(error, clean))
 
 
-def output_head(prediction: Prediction) -> str:
-    """All of an output frame that does not change from item to item."""
-    return compose("output", {"id": prediction.id}, "value", "")[:-1]
+def output_heads(prediction: Prediction) -> tuple[str, str]:
+    """All of an output frame that does not change from item to item: of an item without files, and of one with some."""
+    plain, waiting = {"id": prediction.id}, {"id": prediction.id, "waits": True}
+    return compose("output", plain, "value", "")[:-1], compose("output", waiting, "value", "")[:-1]
 
 
 def metric(prediction: Prediction, name: str, value: Any, mode: str) -> str:
@@ -76,6 +77,7 @@ class Serving:
         self._window = Interruption()
         self._temporary = TemporaryFolder()
         control.interrupt = self._window.request
+        control.go_on = lambda prediction: prediction.taken.put(None)
         control.ask_health = HealthCheck(model.healthcheck, _awaited, writer).ask
 
     def set_up(self) -> None:
@@ -124,10 +126,13 @@ class Serving:
 
     def _stream(self, prediction: Prediction, arguments: dict[str, Any]) -> None:
         iterator = self._iterator(prediction, arguments)
-        head = output_head(prediction)
+        heads = output_heads(prediction)
         try:
             while (item := self._next(prediction, iterator)) is not None and not prediction.is_interrupted:
-                self._writer.write(f"{head}{item}}}")
+                waits = holds_file(item)
+                self._writer.write(f"{heads[waits]}{item}}}")
+                if waits:
+                    self._wait_until_taken(prediction)
         except cog.CancelationException as canceled:
             _throw_into(iterator, canceled)
             raise
@@ -146,6 +151,13 @@ class Serving:
             self._window.open(prediction)
             item = next(iterator, _END)
             return None if item is _END else encode(item)
+        finally:
+            self._window.close()
+
+    def _wait_until_taken(self, prediction: Prediction) -> None:
+        try:
+            self._window.open(prediction)
+            prediction.taken.get()
         finally:
             self._window.close()
 

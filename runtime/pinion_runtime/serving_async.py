@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, AsyncIterator, Awaitable, Iterable
 
@@ -18,9 +19,9 @@ from pinion_runtime.frames import FrameWriter, compose
 from pinion_runtime.health import HealthCheck
 from pinion_runtime.inputs import arguments_of
 from pinion_runtime.loading import Model
-from pinion_runtime.outputs import encode
+from pinion_runtime.outputs import encode, holds_file
 from pinion_runtime.routing import Printed, printing
-from pinion_runtime.serving import Outcome, conclude, failure, metric, output_head
+from pinion_runtime.serving import Outcome, conclude, failure, metric, output_heads
 from pinion_runtime.temporary import TemporaryFolder
 
 
@@ -34,6 +35,7 @@ class AsyncServing:
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # a setup() that is not async may ask for it
         self._tasks: dict[Prediction, asyncio.Task[Outcome]] = {}
+        self._handovers: dict[Prediction, asyncio.Future[None]] = {}  # of those whose files are being stored
         self._is_open = True
         control.ask_health = HealthCheck(model.healthcheck, self._awaited, writer).ask
 
@@ -49,6 +51,7 @@ class AsyncServing:
         self._is_over = self._loop.create_future()
         self._control.on_arrival = lambda: _quietly(self._loop, self._take)
         self._control.interrupt = lambda prediction: _quietly(self._loop, self._interrupt, prediction)
+        self._control.go_on = lambda prediction: _quietly(self._loop, self._go_on, prediction)
         self._take()  # what arrived during setup
         await self._is_over
 
@@ -129,7 +132,7 @@ class AsyncServing:
         return "null"
 
     async def _stream(self, prediction: Prediction, items: AsyncIterator[Any], printed: Printed | None) -> None:
-        head = output_head(prediction)
+        heads = output_heads(prediction)
         async for item in items:
             if prediction.is_cancel_requested:  # swallowed, or never heard because the model awaits nothing
                 prediction.is_interrupted = True
@@ -137,12 +140,39 @@ class AsyncServing:
             encoded = encode(item)
             if printed:
                 printed.flush()
-            self._writer.write(f"{head}{encoded}}}")
+            waits = holds_file(encoded)
+            if waits:
+                self._handovers[prediction] = self._loop.create_future()
+            self._writer.write(f"{heads[waits]}{encoded}}}")
+            if waits:
+                await self._wait_until_taken(prediction, items)
+
+    async def _wait_until_taken(self, prediction: Prediction, items: AsyncIterator[Any]) -> None:
+        try:
+            await self._handovers[prediction]
+        except asyncio.CancelledError as canceled:
+            await _throw_into(items, canceled)
+            raise
+        finally:
+            del self._handovers[prediction]
+
+    def _go_on(self, prediction: Prediction) -> None:
+        handover = self._handovers.get(prediction)
+        if handover is not None and not handover.done():
+            handover.set_result(None)
 
 
 async def _one_by_one(items: Iterable[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
+
+
+async def _throw_into(items: Any, canceled: BaseException) -> None:
+    """Canceled between two items, the generator still has to hear of it, to clean up."""
+    throw = getattr(items, "athrow", None)
+    if throw is not None:
+        with suppress(BaseException):
+            await throw(canceled)
 
 
 async def _close(result: Any) -> None:

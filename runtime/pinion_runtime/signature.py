@@ -6,6 +6,7 @@ No values are converted here and no document is written.
 from __future__ import annotations
 
 import collections.abc
+import copy
 import inspect
 import sys
 import typing
@@ -99,18 +100,24 @@ def _read(parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
         raise ModelError(f"The parameter {name!r} must be one that can be given by name.")
     if name not in hints:
         raise ModelError(f"The parameter {name!r} has no type annotation. Allowed are {ALLOWED}.")
-    default = parameter.default
-    if isinstance(default, FieldInfo):
-        field = default
-    else:
-        field = FieldInfo() if default is parameter.empty else FieldInfo(default)
     try:
         kind = kind_of(hints[name])
     except UnsupportedType as error:
         raise ModelError(f"The parameter {name!r} has the type {error}. Allowed are {ALLOWED}.") from error
-    read = Parameter(name, kind, field)
+    read = Parameter(name, kind, _field(parameter, hints[name]))
     _check_choices(read)
     return read
+
+
+def _field(parameter: inspect.Parameter, annotation: Any) -> FieldInfo:
+    """What `= Input(...)` says, or `Annotated[T, Input(...)]` with a plain default."""
+    if isinstance(parameter.default, FieldInfo):
+        return parameter.default
+    said = [each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, FieldInfo)]
+    field = copy.copy(said[0]) if said else FieldInfo()
+    if parameter.default is not parameter.empty:
+        field.default = FieldInfo(parameter.default).default
+    return field
 
 
 def _check_choices(parameter: Parameter) -> None:

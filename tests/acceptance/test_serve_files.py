@@ -165,3 +165,12 @@ def test_a_file_that_was_there_before_is_not_removed(tmp_path: Path) -> None:
             assert url == "data:application/octet-stream;base64,a2VwdA=="
         assert content(served.predict({"input": {"what": "bytes"}}).json()["output"].replace("/w==", "YQ=="))[1] == "a"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [keep]
+
+
+@pytest.mark.parametrize("predictor", ["overwrites_its_file", "overwrites_its_file_async"])
+def test_a_model_may_overwrite_and_remove_the_file_it_has_yielded(predictor: str) -> None:
+    with serving(predictor) as overwriting:
+        given = {"texts": ["one", "two", "three"], "bytes_before": 1_000_000}
+        body = overwriting.predict({"input": given}).json()
+    assert (body["status"], body["error"]) == ("succeeded", None)
+    assert [content(url)[1].strip() for url in body["output"]] == given["texts"]

@@ -1,7 +1,9 @@
 """The migrations make exactly the tables the code speaks of, and can be taken back."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,41 @@ def test_upgrading_twice_changes_nothing(empty_database: str, tmp_path: Path) ->
 
 def test_no_two_migrations_claim_to_be_the_newest() -> None:
     assert len(ScriptDirectory.from_config(Config(PROJECT / "alembic.ini")).get_heads()) == 1
+
+
+def test_an_output_that_is_a_number_becomes_a_text_and_all_else_stays(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0007")
+    with closing(sqlite3.connect(file, isolation_level=None)) as old:
+        _insert_predictions(old, "0.5", "12", '"text"', '{"a": 1.0}', None)
+        indexes = _declared(old, "index")
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "head")
+    with closing(sqlite3.connect(file, isolation_level=None)) as new:
+        outputs = new.execute("SELECT output FROM predictions ORDER BY id").fetchall()
+        assert outputs == [("0.5",), ("12",), ('"text"',), ('{"a": 1.0}',), (None,)]
+        assert indexes <= _declared(new, "index")
+        assert new.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert new.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert {row[2] for row in new.execute("PRAGMA foreign_key_list(files)")} == {"accounts", "predictions"}
+
+
+def _declared(database: sqlite3.Connection, kind: str) -> set[tuple[str, str]]:
+    return set(database.execute("SELECT name, sql FROM sqlite_schema WHERE type = ?", (kind,)))
+
+
+def _insert_predictions(database: sqlite3.Connection, *outputs: str | None) -> None:
+    """One with each output, and a file of it; of the columns that must not be empty, all others hold a text."""
+    rows = {"accounts": {"id": "a"}, "models": {"id": "m", "account_id": "a"}, "versions": {"id": "v", "model_id": "m"}}
+    for table, row in rows.items():
+        _insert(database, table, row)
+    for number, output in enumerate(outputs):
+        named = {"id": str(number), "account_id": "a"}
+        _insert(database, "predictions", {**named, "version_id": "v", "output": output})
+        _insert(database, "files", {**named, "prediction_id": str(number)})
+
+
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, str | None]) -> None:
+    needed = [name for _, name, _, is_needed, _, _ in database.execute(f"PRAGMA table_info({table})") if is_needed]
+    values = {**dict.fromkeys(needed, "{}"), **row}
+    places = ", ".join("?" * len(values))
+    database.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", list(values.values()))

@@ -267,11 +267,29 @@ def test_at_most_a_hundred_problems_are_listed() -> None:
     assert len(problems(schema, {})) == 100
 
 
+@pytest.mark.parametrize(("pattern", "fits"), [(r"^(?!\s*$).+", "a"), (r"(a|b)\1", "xbb"), ("(?<!x)y", "zy")])
+def test_a_pattern_may_look_around_and_refer_to_itself(pattern: str, fits: str) -> None:
+    for nullable in (False, True):
+        schema = schema_of(x={"type": "string", "pattern": pattern, "nullable": nullable})
+        assert schema.check({"x": fits}) == {"x": fits}
+        assert problem(schema, {"x": " "}).type == "pattern"
+
+
+def test_a_pattern_that_takes_too_many_steps_does_not_match() -> None:
+    schema = schema_of(x={"type": "string", "pattern": r"(a|b)\1"})
+    assert problem(schema, {"x": "a1" * 50_000 + "bb"}).type == "pattern"
+
+
 class TestUnsupportedSchemas:
-    @pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(?<!x)y", "(", "(a{1000}){1000}"])
-    def test_a_pattern_without_a_linear_time_form_is_refused_when_compiled(self, pattern: str) -> None:
+    @pytest.mark.parametrize("pattern", ["(", "(a{1000}){1000}", "(?=x)(a{1000}){1000}"])
+    def test_what_is_no_pattern_or_a_huge_one_is_refused_when_compiled(self, pattern: str) -> None:
         with pytest.raises(UnsupportedSchema, match=r"^Input\.x\.pattern must be a regular expression"):
             schema_of(x={"type": "string", "pattern": pattern})
+
+    @pytest.mark.parametrize("pattern", ["(?=a)b", r"(a)\1", "(?<!x)y"])
+    def test_the_items_of_a_list_may_only_be_matched_in_linear_time(self, pattern: str) -> None:
+        with pytest.raises(UnsupportedSchema, match=r"^Input\.x\.items\.pattern must be .* in linear time"):
+            schema_of(x={"type": "array", "items": {"type": "string", "pattern": pattern}})
 
     @pytest.mark.parametrize(
         "body",

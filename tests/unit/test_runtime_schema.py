@@ -178,7 +178,7 @@ def test_an_optional_without_default_is_not_required():
         (TypedDict("Options", {"a": int}), {"type": "object"}),
         (Annotated[set, cog.Opaque], {"type": "object"}),
         (Annotated[int, "a remark"], {"type": "integer"}),
-        (list, {"type": "array", "items": {"type": "object"}}),
+        (list, {"type": "array", "items": {}}),
         (list[str], {"type": "array", "items": {"type": "string"}}),
         (list[cog.Path], {"type": "array", "items": {"type": "string", "format": "uri"}}),
         (Union[int, str], {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
