@@ -9,22 +9,14 @@ from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 
 from api.dependencies import Services
 from shared.contract import TERMINAL
 from shared.live import Chunk, channel, replay
-from shared.tables import Prediction
 
 LOOK_AGAIN_SECONDS = 2.0
 """A word lost between worker and us costs a follower this much."""
-
-
-async def find(services: Services, prediction_id: str) -> Row[Any] | None:
-    """A prediction whoever owns it; the caller checks."""
-    query = select(Prediction.__table__).where(Prediction.id == prediction_id)
-    async with services.database.reading() as connection:
-        return (await connection.execute(query)).one_or_none()
 
 
 async def until_finished(services: Services, prediction_id: str, seconds: float) -> Row[Any] | None:
@@ -32,7 +24,7 @@ async def until_finished(services: Services, prediction_id: str, seconds: float)
     deadline = asyncio.get_running_loop().time() + seconds
     async with services.feed.follow(channel(prediction_id)) as heard:
         while not services.stopping.is_set():
-            row = await find(services, prediction_id)
+            row = await services.lookups.find(prediction_id)
             if row is None or row.status in TERMINAL:
                 return row
             if not await _finished_word(heard, deadline):
@@ -72,7 +64,7 @@ async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIte
                 yield _after(chunk, seen)
                 seen = chunk.end
         while not services.stopping.is_set():
-            current = await find(services, row.id)
+            current = await services.lookups.find(row.id)
             if current is None:
                 return
             if saved := _saved(current, seen):

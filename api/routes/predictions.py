@@ -124,7 +124,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 async def _own(wired: Services, caller: Row[Any], prediction_id: str) -> Row[Any]:
-    row = await waiting.find(wired, prediction_id)
+    row = await wired.lookups.find(prediction_id)
     if row is None or row.account_id != caller.id:
         raise NotFound
     return row
