@@ -14,7 +14,24 @@ from api.callers import Callers
 from api.dependencies import Services
 from api.lookups import Lookups
 from api.rate_limits import AllowanceHeaders, RateLimits
-from api.routes import account, contents, files, health, metrics, models, predictions, stream, versions, workers
+from api.routes import (
+    account,
+    collections,
+    contents,
+    deployments,
+    examples,
+    files,
+    hardware,
+    health,
+    metrics,
+    models,
+    predictions,
+    search,
+    stream,
+    trainings,
+    versions,
+    workers,
+)
 from api.traffic import Traffic, histogram
 from shared.database import Database
 from shared.live import Feed
@@ -68,7 +85,23 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    for room in (predictions, stream, models, versions, workers, files, contents, account):
+    rooms = (
+        predictions,
+        stream,
+        trainings,
+        models,
+        search,
+        examples,
+        versions,
+        collections,
+        deployments,
+        hardware,
+        workers,
+        files,
+        contents,
+        account,
+    )
+    for room in rooms:
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -13,7 +13,16 @@ from shared.errors import InvalidRequest, Problem
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
-_PROBLEM_TYPES = {"missing": "required", "extra_forbidden": "additional_property_not_allowed", "enum": "enum"}
+_PROBLEM_TYPES = {
+    "missing": "required",
+    "extra_forbidden": "additional_property_not_allowed",
+    "enum": "enum",
+    "greater_than_equal": "number_gte",
+    "less_than_equal": "number_lte",
+    "string_pattern_mismatch": "pattern",
+    "string_too_long": "string_lte",
+    "value_error": "format",
+}
 
 
 def checked(shape: type[Shape], body: dict[str, Any]) -> Shape:
@@ -31,7 +40,7 @@ def _problem(entry: dict[str, Any]) -> Problem:
     if entry["type"] == "extra_forbidden":
         return Problem("additional_property_not_allowed", "", f"Additional property {name[:100]} is not allowed")
     kind = _PROBLEM_TYPES.get(entry["type"], "invalid_type")
-    return Problem(kind, ".".join([name, *deeper]), entry["msg"])
+    return Problem(kind, ".".join([name, *deeper]), entry["msg"].removeprefix("Value error, "))
 
 
 def answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -54,7 +54,7 @@ class Permission:
         self._bucket = bucket
 
     async def __call__(self, request: Request, wired: Wired) -> Row[Any]:
-        caller = await wired.callers.find(_token(request))
+        caller = await wired.callers.find(token_of(request))
         if caller is None:
             raise Unauthenticated
         if wired.rate_limits:
@@ -64,7 +64,7 @@ class Permission:
         return caller
 
 
-def _token(request: Request) -> str:
+def token_of(request: Request) -> str:
     """What stands in the one Authorization header, under either name that the official clients have for it."""
     given = request.headers.getlist("authorization")
     scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
@@ -78,8 +78,14 @@ PredictionReader = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_READ
 PredictionPoller = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_READ, Bucket.POLLS))]
 PredictionWriter = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE))]
 PredictionCreator = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE, Bucket.CREATES))]
+TrainingReader = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_READ))]
+TrainingPoller = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_READ, Bucket.POLLS))]
+TrainingWriter = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_WRITE))]
+TrainingCreator = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_WRITE, Bucket.CREATES))]
 ModelReader = Annotated[Row[Any], Depends(Permission(Scope.MODELS_READ))]
 ModelWriter = Annotated[Row[Any], Depends(Permission(Scope.MODELS_WRITE))]
+DeploymentReader = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_READ))]
+DeploymentWriter = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_WRITE))]
 WebhookReader = Annotated[Row[Any], Depends(Permission(Scope.WEBHOOKS_READ))]
 
 

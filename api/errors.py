@@ -31,8 +31,11 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.InvalidVersion: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.DeploymentStopped: 422,
+    errors.DeploymentInUse: 422,
     errors.Throttled: 429,
     errors.NotFound: 404,
+    errors.StillNeeded: 422,  # one official client repeats whatever is answered with 409
     errors.Conflict: 409,
     errors.Unavailable: 503,
     errors.OutOfSpace: 507,

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import workers
 from api.dependencies import Services
 from shared.catalog import models_of
-from shared.contract import Status
+from shared.contract import Kind, Status
 from shared.database import clock
 from shared.tables import Prediction, WebhookMessage
 
@@ -36,11 +36,13 @@ async def read(wired: Services) -> list[Metric]:
         now = (await connection.execute(select(clock()))).scalar_one()
         waiting = await _groups(connection, _under_way(Status.STARTING))
         running = await _groups(connection, _under_way(Status.PROCESSING))
+        trainings = await _groups(connection, _trainings())
         webhooks = await _groups(connection, _webhooks())
     reports = {worker.id: worker.report or {} for worker in alive}
     names = await _names(wired, {row[0] for row in (*waiting, *running)} | _versions(reports.values()))
     return [
         *_queues(waiting, running, names, now),
+        _trainings_under_way(trainings),
         *_webhook_backlog(webhooks, now),
         GaugeMetricFamily("pinion_workers", "Prediction workers that are alive.", value=len(alive)),
         *_memories(reports),
@@ -51,7 +53,15 @@ async def read(wired: Services) -> list[Metric]:
 
 def _under_way(status: Status) -> Counted:
     query = select(Prediction.version_id, func.count(), func.min(Prediction.queued_at))
-    return query.where(Prediction.status == status).group_by(Prediction.version_id)
+    is_meant = and_(Prediction.status == status, Prediction.kind == Kind.PREDICTION)
+    return query.where(is_meant).group_by(Prediction.version_id)
+
+
+def _trainings() -> Counted:
+    query = select(Prediction.status, func.count(), func.min(Prediction.queued_at))
+    # Each status by itself, because that is what the indexes are over.
+    is_under_way = or_(Prediction.status == Status.STARTING, Prediction.status == Status.PROCESSING)
+    return query.where(is_under_way, Prediction.kind == Kind.TRAINING).group_by(Prediction.status)
 
 
 def _webhooks() -> Counted:
@@ -88,6 +98,13 @@ def _queues(waiting: Groups, running: Groups, names: dict[str, list[str]], now: 
     for version_id, size, _ in running:
         run.add_metric(names[version_id], size)
     yield from (depth, oldest, run)
+
+
+def _trainings_under_way(groups: Groups) -> Metric:
+    trainings = GaugeMetricFamily("pinion_trainings", "Trainings that wait or run.", labels=["status"])
+    for status, size, _ in groups:
+        trainings.add_metric([status], size)
+    return trainings
 
 
 def _webhook_backlog(backlog: Groups, now: datetime) -> Iterator[Metric]:

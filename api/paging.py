@@ -1,6 +1,6 @@
-"""Pages of a list, newest first, with opaque cursors.
+"""Pages of a list, newest first or as an `Order` says, with opaque cursors.
 
-Knows rows by `created_at` and `id` only; what is listed is the route's business.
+Knows rows by a moment and their `id` only; what is listed is the route's business.
 """
 
 import base64
@@ -11,17 +11,28 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import Row, Select, tuple_
+from sqlalchemy import Row, Select, SQLColumnExpression, tuple_
 from starlette.requests import Request
 
 from api.dependencies import Services
 from shared.errors import MalformedRequest
 
+_MOMENT = "moment_of_order"
+
 
 class _Cursor(msgspec.Struct, array_like=True):
     backwards: bool
-    created_at: datetime
+    moment: datetime
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which moment of a row counts, never null; rows of the same moment follow by `id`."""
+
+    moment: SQLColumnExpression[Any]
+    id: SQLColumnExpression[str]
+    is_ascending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +51,21 @@ class Page:
         }
 
 
-async def read_page(services: Services, query: Select[Any], table: Any, cursor: str | None, size: int) -> Page:
+async def read_page(
+    services: Services, query: Select[Any], table: Any, cursor: str | None, size: int, order: Order | None = None
+) -> Page:
     """Rows of `query` from the cursor on; raises MalformedRequest for a cursor we did not make."""
+    order = order or Order(table.created_at, table.id)
     place = _decode(cursor) if cursor else None
-    key = tuple_(table.created_at, table.id)
     backwards = place is not None and place.backwards
+    is_rising = order.is_ascending != backwards
     if place:
-        here = tuple_(place.created_at, place.id)
-        query = query.where(key > here if backwards else key < here)
-    order = (table.created_at.asc(), table.id.asc()) if backwards else (table.created_at.desc(), table.id.desc())
+        key, here = tuple_(order.moment, order.id), tuple_(place.moment, place.id)
+        query = query.where(key > here if is_rising else key < here)
+    columns = [column.asc() if is_rising else column.desc() for column in (order.moment, order.id)]
+    query = query.add_columns(order.moment.label(_MOMENT)).order_by(*columns).limit(size + 1)
     async with services.database.reading() as connection:
-        rows = list((await connection.execute(query.order_by(*order).limit(size + 1))).all())
+        rows = list((await connection.execute(query)).all())
     more, rows = len(rows) > size, rows[:size]
     if backwards:
         rows.reverse()
@@ -63,13 +78,14 @@ async def read_page(services: Services, query: Select[Any], table: Any, cursor: 
 
 
 def _encode(row: Row[Any], backwards: bool) -> str:
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(_Cursor(backwards, row.created_at, row.id))).decode()
+    place = _Cursor(backwards, row._mapping[_MOMENT], row.id)
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(place)).decode()
 
 
 def _decode(cursor: str) -> _Cursor:
     try:
         place = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor.encode()), type=_Cursor)
-        return _Cursor(place.backwards, place.created_at.astimezone(UTC), _checked_id(place.id))
+        return _Cursor(place.backwards, place.moment.astimezone(UTC), _checked_id(place.id))
     except (ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise MalformedRequest("The cursor is not one of ours. Use the addresses in `next` and `previous`.") from error
 

@@ -4,7 +4,7 @@ Hears the live feed and, whenever that is silent for a while, looks at the row: 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -12,11 +12,35 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row
 
 from api.dependencies import Services
-from shared.contract import TERMINAL
+from shared.contract import TERMINAL, Kind
+from shared.database import Transaction
+from shared.errors import NotFound
 from shared.live import Chunk, channel, replay
 
 LOOK_AGAIN_SECONDS = 2.0
 """A word lost between worker and us costs a follower this much."""
+_CANCEL_SECONDS = 1.0
+
+Cancel = Callable[[Transaction, str], Awaitable[object]]
+"""Ends what has this id, or asks for its end."""
+
+
+async def find_own(services: Services, account_id: str, prediction_id: str, kind: Kind) -> Row[Any]:
+    """What an account has of a kind; raises NotFound."""
+    row = await services.lookups.find(prediction_id)
+    if row is None or row.account_id != account_id or row.kind != kind:
+        raise NotFound
+    return row
+
+
+async def ended_by(services: Services, row: Row[Any], cancel: Cancel) -> Row[Any]:
+    """The row after a cancel, which has a second to take effect; one that had ended already is left as it is."""
+    if row.status in TERMINAL:
+        return row
+    async with services.database.transaction() as transaction:
+        await cancel(transaction, row.id)
+    ended = await until_finished(services, row.id, _CANCEL_SECONDS)
+    return ended or await find_own(services, row.account_id, row.id, row.kind)
 
 
 async def until_finished(services: Services, prediction_id: str, seconds: float) -> Row[Any] | None:
@@ -59,8 +83,9 @@ async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIte
     Nothing is told twice or left out: chunks know their place, and a gap is filled from the row.
     """
     async with services.feed.follow(channel(row.id)) as heard:
+        current = await services.lookups.find(row.id)
         for chunk in await _replayed(services, row.id):
-            if chunk.start <= seen < chunk.end:
+            if current and chunk.attempt >= current.attempt and chunk.start <= seen < chunk.end:
                 yield _after(chunk, seen)
                 seen = chunk.end
         while not services.stopping.is_set():
@@ -73,15 +98,18 @@ async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIte
             if current.status in TERMINAL:
                 yield current
                 return
-            async for told in _told(heard, seen):
+            async for told in _told(heard, current.attempt, seen):
                 yield told
                 seen = told.end if told else seen
 
 
-async def _told(heard: "asyncio.Queue[bytes]", seen: int) -> AsyncIterator[Chunk | None]:
-    """Chunks in sequence until there is a reason to look at the row: the end, a gap, or silence."""
+async def _told(heard: "asyncio.Queue[bytes]", attempt: int, seen: int) -> AsyncIterator[Chunk | None]:
+    """Chunks in sequence until there is a reason to look at the row: the end, a gap, or silence.
+
+    What an attempt before this one says is not heard: it was taken for dead.
+    """
     while (chunk := await next_word(heard, LOOK_AGAIN_SECONDS)) and not chunk.finished and chunk.start <= seen:
-        if chunk.end > seen:
+        if chunk.attempt >= attempt and chunk.end > seen:
             yield _after(chunk, seen)
             seen = chunk.end
     if chunk is None:

@@ -26,6 +26,8 @@ account_app = typer.Typer(no_args_is_help=True, help="Who may use this installat
 token_app = typer.Typer(no_args_is_help=True, help="What speaks for an account; works on the database.")
 app.add_typer(account_app, name="account")
 app.add_typer(token_app, name="token")
+collection_app = typer.Typer(no_args_is_help=True, help="Models that belong together; works on the database.")
+app.add_typer(collection_app, name="collection")
 
 ServerUrl = Annotated[
     str | None, typer.Option("--url", help="Address of the server.", show_default="this machine's Pinion")
@@ -97,6 +99,22 @@ def run(
 
 
 @app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="What to begin with: owner/name, or owner/name:version.")],
+    destination: Annotated[str, typer.Option(help="The model of yours that gets the new version: owner/name.")],
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", "-i", help="key=value; key=@file takes a file's content.")
+    ] = None,
+    document: Annotated[str | None, typer.Option("--json", help="File with the whole input; - for stdin.")] = None,
+    url: ServerUrl = None,
+) -> None:
+    """Train a version, show its logs while they come, and print the name of the new version."""
+    from cli.train import train
+
+    train(model, destination, inputs or [], document, url)
+
+
+@app.command()
 def ps(
     is_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     has_logs: Annotated[bool, typer.Option("--logs", help="With what models printed outside predictions.")] = False,
@@ -152,6 +170,17 @@ def list_accounts() -> None:
     list_accounts()
 
 
+@account_app.command("show-aborted")
+def show_aborted(
+    username: Annotated[str, typer.Argument(help="Whose predictions.")],
+    is_shown: Annotated[bool, typer.Option("--on/--off", help="Off: `canceled`, which every client knows.")] = True,
+) -> None:
+    """Show what a deadline ended before it began as `aborted`."""
+    from cli.accounts import show_aborted
+
+    show_aborted(username, is_shown=is_shown)
+
+
 @token_app.command("create")
 def create_token(
     username: Annotated[str, typer.Argument(help="The account it speaks for.")],
@@ -184,6 +213,36 @@ def revoke_token(named: Annotated[str, typer.Argument(help="Its id, as listed, o
     from cli.accounts import revoke_token
 
     revoke_token(named)
+
+
+@collection_app.command("put")
+def put_collection(
+    slug: Annotated[str, typer.Argument(help="What it is called in addresses.")],
+    models: Annotated[list[str] | None, typer.Argument(help="Its models in order, each as owner/name.")] = None,
+    name: Annotated[str | None, typer.Option(help="For people to read.", show_default="the slug")] = None,
+    description: Annotated[str, typer.Option(help="In a sentence.")] = "",
+    full_description: Annotated[Path | None, typer.Option(help="File with all of it, in Markdown.")] = None,
+) -> None:
+    """Make a collection, or replace the one so called."""
+    from cli.collections import put
+
+    put(slug, name or slug, description, full_description, models or [])
+
+
+@collection_app.command("list")
+def list_collections() -> None:
+    """Show all collections."""
+    from cli.collections import list_all
+
+    list_all()
+
+
+@collection_app.command("remove")
+def remove_collection(slug: Annotated[str, typer.Argument(help="Which one.")]) -> None:
+    """Take a collection apart; its models stay."""
+    from cli.collections import remove
+
+    remove(slug)
 
 
 @app.command()

@@ -3,24 +3,18 @@
 Works on the database of the settings, as `migrate` does, and not over HTTP: no token can make another one.
 """
 
-import asyncio
 import math
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Row
-from sqlalchemy.exc import SQLAlchemyError
 
-from cli import configuration
+from cli.database import on_database, say, show
 from cli.failure import Failure
 from shared import accounts, tokens
 from shared.contract import AccountType, Scope
-from shared.database import Database, open_database
-from shared.errors import RequestError
-
-Found = TypeVar("Found")
+from shared.database import Database
 
 _DAY_SECONDS = 86_400.0
 _DAYS_MAX = 36_500.0
@@ -28,18 +22,23 @@ _DAYS_MAX = 36_500.0
 
 def create_account(username: str, name: str, *, is_organization: bool) -> None:
     kind = AccountType.ORGANIZATION if is_organization else AccountType.USER
-    _on_database(lambda database: accounts.create(database, username, kind, name))
-    _say(f"Made the account {username}. Make a token for it: pinion token create {username}")
+    on_database(lambda database: accounts.create(database, username, kind, name))
+    say(f"Made the account {username}. Make a token for it: pinion token create {username}")
 
 
 def list_accounts() -> None:
-    found = _on_database(accounts.list_all)
-    _show(("USERNAME", "TYPE", "NAME", "CREATED"), [(r.username, r.type, r.name, _day(r.created_at)) for r in found])
+    found = on_database(accounts.list_all)
+    show(("USERNAME", "TYPE", "NAME", "CREATED"), [(r.username, r.type, r.name, _day(r.created_at)) for r in found])
+
+
+def show_aborted(username: str, *, is_shown: bool) -> None:
+    on_database(lambda database: accounts.show_aborted(database, username, is_shown=is_shown))
+    say(f"{username} sees new predictions that never began as {'aborted' if is_shown else 'canceled'}.")
 
 
 def count() -> int:
     """How many accounts there are; Failure where the database cannot be asked."""
-    return _on_database(accounts.count)
+    return on_database(accounts.count)
 
 
 def create_token(username: str, name: str, scopes: Sequence[str] | None, days: float | None) -> None:
@@ -53,8 +52,8 @@ def create_token(username: str, name: str, scopes: Sequence[str] | None, days: f
         account = await _known(database, username)
         return await tokens.create(database, account.id, name, wanted, seconds)
 
-    token = _on_database(create)
-    _say(f"A token of {username} for {', '.join(wanted)}. It is not shown again:")
+    token = on_database(create)
+    say(f"A token of {username} for {', '.join(wanted)}. It is not shown again:")
     print(token)
 
 
@@ -64,7 +63,7 @@ def list_tokens(username: str | None) -> None:
             await _known(database, username)
         return await tokens.list_all(database, username)
 
-    found = _on_database(find)
+    found = on_database(find)
     heads = ("ID", "ACCOUNT", "NAME", "ENDS IN", "SCOPES", "CREATED", "LAST USED", "EXPIRES")
     lines = [
         (
@@ -79,14 +78,14 @@ def list_tokens(username: str | None) -> None:
         )
         for row in found
     ]
-    _show(heads, lines)
+    show(heads, lines)
 
 
 def revoke_token(named: str) -> None:
-    gone = _on_database(lambda database: tokens.revoke(database, named))
+    gone = on_database(lambda database: tokens.revoke(database, named))
     if gone is None:
         raise Failure("There is no such token: name it by its ID, as `pinion token list` shows it.")
-    _say(f"Took back the token {tokens.short_id(gone)} ({gone.name}, ends in {gone.ending}).")
+    say(f"Took back the token {tokens.short_id(gone)} ({gone.name}, ends in {gone.ending}).")
 
 
 async def _known(database: Database, username: str) -> Row[Any]:
@@ -96,41 +95,11 @@ async def _known(database: Database, username: str) -> Row[Any]:
     return account
 
 
-def _on_database(work: Callable[[Database], Awaitable[Found]]) -> Found:
-    settings = configuration.load()
-
-    async def done() -> Found:
-        async with open_database(settings) as database:
-            return await work(database)
-
-    try:
-        return asyncio.run(done())
-    except RequestError as error:
-        raise Failure(error.message) from error
-    except (OSError, SQLAlchemyError) as error:
-        cause = str(error).partition("\n")[0] or type(error).__name__
-        raise Failure(
-            f"The database {configuration.shown_database(settings)} cannot be used ({cause}): start it, "
-            "correct DATABASE_URL, or bring it up to date with `pinion migrate`."
-        ) from error
-
-
 def _scope(name: str) -> Scope:
     try:
         return Scope(name)
     except ValueError:
         raise Failure(f"{name} is no scope: there are {', '.join(Scope)}.") from None
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-def _show(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> None:
-    """In columns as wide as they have to be, also where nobody looks but a program."""
-    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
-    for line in (heads, *lines):
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _day(moment: datetime) -> str:

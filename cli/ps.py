@@ -52,7 +52,8 @@ def render(workers: list[dict[str, Any]], now: datetime, *, has_logs: bool = Fal
 
 def _table(models: list[dict[str, Any]], memories: list[str], now: datetime) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("MODEL", "VERSION", "STATE", "PID", *(name.upper() for name in memories), "RUNNING", "LAST USED"):
+    upper = [name.upper() for name in memories]
+    for name in ("MODEL", "VERSION", "STATE", "PID", "INSTANCES", *upper, "RUNNING", "LAST USED"):
         is_number = name not in ("MODEL", "VERSION", "STATE", "LAST USED")
         table.add_column(name, justify="right" if is_number else "left", no_wrap=name != "MODEL")
     for model in models:
@@ -62,11 +63,19 @@ def _table(models: list[dict[str, Any]], memories: list[str], now: datetime) -> 
             model["version"][:_VERSION_DIGITS],
             Text(model["state"], _STYLES.get(model["state"], "")),
             str(model["pid"]) if is_up else "",
+            _instances(model),
             *(_size(model["memory"][name]) if name in model["memory"] else "" for name in memories),
             f"{model['running']} of {model['concurrency']}" if is_up else "",
             f"{_span(now, model['last_used_at'])} ago",
         )
     return table
+
+
+def _instances(model: dict[str, Any]) -> str:
+    """How many processes it has, and in which bounds its deployments want that."""
+    if model["max_instances"] is None:
+        return str(model["instances"] or "")
+    return f"{model['instances']} of {model['min_instances']} to {model['max_instances']}"
 
 
 def _remarks(model: dict[str, Any], now: datetime, has_logs: bool) -> Iterator[Text]:

@@ -106,7 +106,7 @@ def _follow(client: httpx.Client, model: str, version: dict[str, Any]) -> dict[s
     seen = ""
     while True:
         log = version.get("logs") or ""
-        sys.stderr.write(_unseen(seen, log))
+        sys.stderr.write(unseen(seen, log))
         sys.stderr.flush()
         seen = log
         if version["status"] != "building":
@@ -115,6 +115,6 @@ def _follow(client: httpx.Client, model: str, version: dict[str, Any]) -> dict[s
         version = answer(client.get(f"/models/{model}/versions/{version['id']}"))
 
 
-def _unseen(seen: str, log: str) -> str:
+def unseen(seen: str, log: str) -> str:
     """What has been added to a log, which loses its beginning when it grows very long."""
     return log[len(seen) :] if log.startswith(seen) else log.rpartition(seen[-_TAIL_CHARACTERS:])[2]

@@ -17,7 +17,7 @@ from cli.failure import Failure
 from cli.inputs import Schema, read_inputs
 from cli.push import check_name
 
-_ENDED = ("succeeded", "failed", "canceled", "aborted")
+ENDED = ("succeeded", "failed", "canceled", "aborted")
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.1, 2.0
 _MOST_RECONNECTS = 5
 
@@ -27,7 +27,7 @@ def run(target: str, pairs: Sequence[str], document: str | None, url: str | None
     model, _, version_id = target.partition(":")
     check_name(model)
     with connect(url) as client:
-        version = _find_version(client, model, version_id)
+        version = find_version(client, model, version_id)
         schema = version.get("openapi_schema") or {}
         body = {"version": version["id"], "input": read_inputs(pairs, document, schema)}
         prediction = answer(client.post("/predictions", json=body))
@@ -41,7 +41,8 @@ def run(target: str, pairs: Sequence[str], document: str | None, url: str | None
         raise Failure(f"{model} {prediction['status']}: {prediction.get('error') or 'it says no more'}")
 
 
-def _find_version(client: httpx.Client, model: str, version_id: str) -> dict[str, Any]:
+def find_version(client: httpx.Client, model: str, version_id: str) -> dict[str, Any]:
+    """The version that is named, or the newest one."""
     if version_id:
         return answer(client.get(f"/models/{model}/versions/{version_id}"))
     latest = answer(client.get(f"/models/{model}")).get("latest_version")
@@ -80,7 +81,7 @@ def _wait(client: httpx.Client, prediction: dict[str, Any]) -> dict[str, Any]:
     pause = _FIRST_LOOK_SECONDS
     while True:
         prediction = answer(client.get(f"/predictions/{prediction['id']}"))
-        if prediction["status"] in _ENDED:
+        if prediction["status"] in ENDED:
             return prediction
         time.sleep(pause)
         pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)

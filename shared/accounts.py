@@ -6,7 +6,7 @@ Who speaks for an account is the business of `tokens`.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared import tokens
@@ -58,6 +58,14 @@ async def create(database: Database, username: str, kind: AccountType, name: str
     except IntegrityError as error:
         raise Conflict(f"There is an account {username} already.") from error
     return account_id
+
+
+async def show_aborted(database: Database, username: str, *, is_shown: bool) -> None:
+    """Whether predictions it makes from now on may be shown as `aborted`. RequestError if there is no such account."""
+    change = update(Account).where(Account.username == username).values(shows_aborted=is_shown)
+    async with database.single_statement() as transaction:
+        if not (await transaction.execute(change)).rowcount:
+            raise RequestError(f"There is no account {username}: make it with `pinion account create {username}`.")
 
 
 async def ensure_default(settings: Settings) -> None:

@@ -23,6 +23,7 @@ _UNTOUCHED_SECONDS = 1_000_000_000
 _COPIED_BELOW_BYTES = 1 << 20
 _NO_LINKS = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
 _READ_ONLY = 0o444
+_WRITABLE = 0o222
 _LOCK = "lock"
 
 
@@ -151,6 +152,12 @@ def _remove_unshared(folder: Path, kept_seconds: float) -> int:
         return len(left)
     finally:
         os.close(descriptor)
+
+
+def share(place: str, target: str) -> None:
+    """The same file again: under a second name if nobody is to write to it, else as a copy."""
+    if os.stat(place).st_mode & _WRITABLE or not _link(Path(place), Path(target)):
+        shutil.copy(place, target)
 
 
 def _date(content: Path) -> None:

@@ -18,8 +18,11 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── InvalidVersion
     │   ├── Unauthenticated
     │   ├── Forbidden
+    │   ├── DeploymentStopped
+    │   ├── DeploymentInUse
     │   ├── Throttled               carries the seconds until it may be tried again
     │   ├── NotFound
+    │   ├── StillNeeded             it cannot be removed yet; the message says what has to go first
     │   └── Conflict
     │       └── ModelBusy
     ├── Unavailable                 ours to repair; the same request may work later
@@ -146,6 +149,18 @@ class Forbidden(RequestError):
     title = "Forbidden"
 
 
+class DeploymentStopped(RequestError):
+    """The deployment is stopped: its max_instances is 0. Set it to 1 or more to run predictions."""
+
+    title = "Deployment stopped"
+
+
+class DeploymentInUse(RequestError):
+    """The deployment is in use."""
+
+    title = "Deployment in use"
+
+
 class Throttled(RequestError):
     """Too many requests of this account."""
 
@@ -160,6 +175,12 @@ class NotFound(RequestError):
     """The requested resource could not be found."""
 
     title = "Not found"
+
+
+class StillNeeded(RequestError):
+    """It is still needed, and so not removed."""
+
+    title = "Still needed"
 
 
 class Conflict(RequestError):

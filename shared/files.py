@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 
-from shared.database import Database, clock
+from shared.database import Database, Transaction, clock
 from shared.file_store import Incoming, content_path, remove_content
 from shared.ids import new_id
 from shared.tables import File
@@ -74,6 +74,12 @@ async def remove(database: Database, home: Path, file_id: str) -> None:
     await _remove(database, home, File.id == file_id)
 
 
+async def remove_outputs(database: Database, home: Path, prediction_ids: Sequence[str]) -> None:
+    """Forget what some predictions brought forth."""
+    while await _remove(database, home, File.prediction_id.in_(prediction_ids)) == _BATCH:
+        pass
+
+
 async def remove_expired(database: Database, home: Path) -> None:
     """Forget what has expired."""
     while await _remove(database, home, and_(File.expires_at.is_not(None), File.expires_at < clock())) == _BATCH:
@@ -95,6 +101,11 @@ async def prolong(database: Database, account_id: str, file_ids: Sequence[str], 
     is_meant = and_(File.id.in_(file_ids), File.account_id == account_id, File.expires_at.between(clock(), until))
     async with database.single_statement() as transaction:
         await transaction.execute(update(File).where(is_meant).values(expires_at=until))
+
+
+async def keep(transaction: Transaction, file_id: str) -> None:
+    """For good: a file that a version needs does not expire."""
+    await transaction.execute(update(File).where(File.id == file_id).values(expires_at=None))
 
 
 def ids_in(value: Any) -> list[str]:

@@ -5,20 +5,20 @@ from it in the same transaction. Nothing here commits, sends or runs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, delete, insert, or_, select, tuple_, update
 
 from shared import rendering
-from shared.contract import TERMINAL, Status, WebhookEvent
+from shared.contract import TERMINAL, Kind, Status, WebhookEvent
 from shared.database import Transaction, clock
 from shared.ids import new_id
 from shared.live import CancelRequest, Chunk
-from shared.queue import DeliverJob, PredictJob
+from shared.queue import DeliverJob, job_of
 from shared.tables import Prediction, Table, WebhookMessage
 from shared.webhooks import message_id
 
@@ -26,17 +26,22 @@ _LAST = 2**31 - 1
 """Place of the `completed` message: behind everything else, and the same whichever attempt ends."""
 _PER_ATTEMPT = 1_000_000
 """Places kept for the messages of one attempt."""
+_OVERDUE = "The prediction was not started before its deadline."
 _SNAPSHOTS = frozenset({WebhookEvent.OUTPUT, WebhookEvent.LOGS})
 
 # The statements every prediction passes are built once: building them costs more than sending them.
 _ROW = Table.metadata.tables[Prediction.__tablename__]
 _T = _ROW.c
 _IS_RUNNING = and_(_T.id == bindparam("of_id"), _T.attempt == bindparam("of_attempt"), _T.status == Status.PROCESSING)
-_CREATE = insert(_ROW).values(queued_at=clock(), created_at=clock()).returning(_ROW)
+_NOW = {"queued_at": clock(), "created_at": clock(), "deadline": clock(bindparam("lifetime_seconds"))}
+_CREATE = insert(_ROW).values(_NOW).returning(_ROW)
 _ARE_WANTED = tuple_(_T.id, _T.delivery).in_(bindparam("wanted", expanding=True))
+_IS_IN_TIME = or_(_T.deadline.is_(None), _T.deadline > clock())
+IS_OVERDUE = and_(_T.deadline < clock(), or_(_T.status == Status.STARTING, _T.cancel_requested_at.is_(None)))
+"""Past its deadline, and not yet told so to a worker that runs it."""
 _CLAIM = (
     update(_ROW)
-    .where(_ARE_WANTED, _T.status == Status.STARTING, _T.worker_id.is_(None))
+    .where(_ARE_WANTED, _T.status == Status.STARTING, _T.worker_id.is_(None), _IS_IN_TIME)
     .values(status=Status.PROCESSING, attempt=_T.attempt + 1, worker_id=bindparam("by_worker"), started_at=clock())
     .returning(_ROW)
 )
@@ -63,16 +68,27 @@ _FINISH_AND_TELL = _finish_and_tell()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked for, already checked."""
+    """What a client asked for, already checked; named as the columns are."""
 
     account_id: str
     model: str
     version_id: str
     input: dict[str, Any]
     streams: bool
+    deployment: str | None = None
     webhook: str | None = None
     webhook_events: tuple[str, ...] = tuple(WebhookEvent)
     source: str = "api"
+    lifetime_seconds: float | None = None
+    shows_aborted: bool = False
+    create_key: str | None = None
+    fingerprint: str | None = None
+    kind: Kind = Kind.PREDICTION
+    destination: str | None = None
+    """The model that gets what a training makes."""
+
+
+_STORED = tuple(field.name for field in fields(Request) if field.name != "streams")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,30 +136,24 @@ class Ending:
 async def create(transaction: Transaction, request: Request) -> Row[Any]:
     """Store an accepted prediction as `starting` and queue it; one statement."""
     parameters = {
+        **{name: getattr(request, name) for name in _STORED},
         "id": new_id(),
-        "account_id": request.account_id,
-        "model": request.model,
-        "version_id": request.version_id,
         "status": Status.STARTING,
-        "input": request.input,
         "logs": "",
         "metrics": {},
-        "source": request.source,
-        "webhook": request.webhook,
-        "webhook_events": list(request.webhook_events),
         "stream_token": new_id() if request.streams else None,
         "delivery": 1,
         "attempt": 0,
     }
     row = (await transaction.execute(_CREATE, parameters)).one()
-    transaction.outbox.append(PredictJob(row.id, row.delivery, row.version_id))
+    transaction.outbox.append(job_of(row))
     return row
 
 
 async def claim(transaction: Transaction, wanted: Sequence[tuple[str, int]], worker_id: str) -> dict[str, Row[Any]]:
     """`starting → processing` for one worker, several (prediction id, delivery) at once; one statement.
 
-    What is missing from the answer went to another delivery, or was canceled first.
+    What is missing from the answer went to another delivery, was canceled first, or is past its deadline.
     """
     rows = (await transaction.execute(_CLAIM, {"wanted": wanted, "by_worker": worker_id})).all()
     return {row.id: row for row in rows}
@@ -207,33 +217,42 @@ async def refuse(transaction: Transaction, prediction_id: str, delivery: int, er
     return await _complete(transaction, row)
 
 
-async def fail(transaction: Transaction, row: Row[Any], error: str) -> Row[Any] | None:
-    """`starting · processing → failed` from outside, unless it has moved on: what came so far is kept."""
-    failed = await _change(transaction, _is_unchanged(row), status=Status.FAILED, error=error, completed_at=clock())
-    return await _complete(transaction, failed)
+async def fail(transaction: Transaction, row: Row[Any], error: str, output: Any) -> Row[Any] | None:
+    """`processing → failed` for a worker that died, unless it has moved on; `output` is what it has told of."""
+    changes = {"status": Status.FAILED, "error": error, "output": output, "completed_at": clock()}
+    return await _complete(transaction, await _change(transaction, _is_unchanged(row), **changes))
 
 
-async def cancel(transaction: Transaction, prediction_id: str) -> None:
-    """End it at once if nobody has begun, else ask its worker; a terminal prediction stays as it is."""
+async def cancel(transaction: Transaction, prediction_id: str) -> Row[Any] | None:
+    """End it at once if nobody has begun, else ask its worker; None if it was terminal, and stays as it is."""
+    return await _stop(transaction, _T.id == prediction_id, status=Status.CANCELED)
+
+
+async def expire(transaction: Transaction, prediction_id: str) -> None:
+    """Like `cancel`, if it is past its deadline; what nobody has begun was never anything and is `aborted`."""
+    await _stop(transaction, and_(_T.id == prediction_id, IS_OVERDUE), status=Status.ABORTED, error=_OVERDUE)
+
+
+async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_waiting: Any) -> Row[Any] | None:
     # One statement: between two, a prediction could come back into the queue and be seen by neither.
-    is_waiting = _T.status == Status.STARTING
+    is_waiting, ended = _T.status == Status.STARTING, {**if_waiting, "completed_at": clock()}
     row = await _change(
         transaction,
-        and_(_T.id == prediction_id, _T.status.not_in(TERMINAL)),
-        status=case((is_waiting, Status.CANCELED), else_=_T.status),
-        completed_at=case((is_waiting, clock()), else_=_T.completed_at),
+        and_(condition, _T.status.not_in(TERMINAL)),
+        **{name: case((is_waiting, value), else_=_T[name]) for name, value in ended.items()},
         cancel_requested_at=clock(),
     )
-    if row and row.status == Status.CANCELED:
+    if row and row.status in TERMINAL:
         await _complete(transaction, row)
     elif row and row.worker_id:
         transaction.outbox.append(CancelRequest(row.worker_id, row.id))
+    return row
 
 
-async def cancel_lost(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
-    """`processing → canceled` for a worker that died before it could."""
-    changed = await _change(transaction, _is_unchanged(row), status=Status.CANCELED, completed_at=clock())
-    return await _complete(transaction, changed)
+async def cancel_lost(transaction: Transaction, row: Row[Any], output: Any) -> Row[Any] | None:
+    """`processing → canceled` for a worker that died before it could; `output` is what it has told of."""
+    changes = {"status": Status.CANCELED, "output": output, "completed_at": clock()}
+    return await _complete(transaction, await _change(transaction, _is_unchanged(row), **changes))
 
 
 async def disown(transaction: Transaction, row: Row[Any]) -> bool:
@@ -255,7 +274,7 @@ async def _queue_again(transaction: Transaction, condition: ColumnElement[bool])
     again = {"delivery": _T.delivery + 1, "worker_id": None, "started_at": None, "queued_at": clock()}
     fresh = await _change(transaction, condition, status=Status.STARTING, **again)
     if fresh:
-        transaction.outbox.append(PredictJob(fresh.id, fresh.delivery, fresh.version_id))
+        transaction.outbox.append(job_of(fresh))
     return fresh
 
 

@@ -5,7 +5,7 @@ A cache and a hint: the row in the database is the truth, and a reader that hear
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.tasks import end, start
 
@@ -22,7 +22,18 @@ KEEP_SECONDS = 3600
 """How long a stream can be replayed from Redis; afterwards it comes from the row."""
 _LAST = 2**53
 """Place of the last word in a stream, behind any number of items."""
+_SILENCED = _LAST - 1
+"""Place of a mark behind which an attempt can say nothing more, but that it has been ended."""
 _LOOK_SECONDS = 0.5
+# What comes too late for its place is heard by nobody: followers and those who come late are told the same.
+_TELL = """
+local added = redis.pcall('XADD', KEYS[1], ARGV[1], 'chunk', ARGV[2])
+if type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller') then
+    return 0
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return redis.call('PUBLISH', KEYS[2], ARGV[2])
+"""
 _log = structlog.get_logger()
 
 
@@ -43,10 +54,9 @@ class Chunk(msgspec.Struct, frozen=True):
     def write(self, pipe: Pipeline) -> None:
         # The id says where the items stand, so a repeated write is refused by Redis rather than doubled.
         place = _LAST if self.finished else self.end
-        entry = msgspec.json.encode(self)
-        pipe.xadd(stream_key(self.prediction_id), {"chunk": entry}, id=f"{self.attempt}-{place}")
-        pipe.expire(stream_key(self.prediction_id), KEEP_SECONDS)
-        pipe.publish(channel(self.prediction_id), entry)
+        keys = stream_key(self.prediction_id), channel(self.prediction_id)
+        entry = msgspec.json.encode(self).decode()
+        pipe.eval(_TELL, len(keys), *keys, f"{self.attempt}-{place}", entry, str(KEEP_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,17 @@ class CancelRequest:
 
     def write(self, pipe: Pipeline) -> None:
         pipe.publish(cancel_channel(self.worker_id), self.prediction_id)
+
+
+DEPLOYMENTS_CHANNEL = "pinion:deployments"
+"""On which workers hear that they should look at the deployments."""
+
+
+class DeploymentsChanged:
+    """Tells all workers."""
+
+    def write(self, pipe: Pipeline) -> None:
+        pipe.publish(DEPLOYMENTS_CHANNEL, b"")
 
 
 def stream_key(prediction_id: str) -> str:
@@ -78,7 +99,26 @@ def cancel_channel(worker_id: str) -> str:
 async def replay(redis: Redis, prediction_id: str) -> list[Chunk]:
     """Everything said so far, oldest first."""
     entries = await redis.xrange(stream_key(prediction_id))
-    return [msgspec.json.decode(fields[b"chunk"], type=Chunk) for _, fields in entries]
+    return [msgspec.json.decode(fields[b"chunk"], type=Chunk) for _, fields in entries if b"chunk" in fields]
+
+
+async def silence(redis: Redis, prediction_id: str, attempt: int) -> None:
+    """From now on an attempt can say nothing more, however alive it is."""
+    try:
+        await redis.xadd(stream_key(prediction_id), {"silenced": ""}, id=f"{attempt}-{_SILENCED}")
+        await redis.expire(stream_key(prediction_id), KEEP_SECONDS)
+    except ResponseError as error:
+        if "equal or smaller" not in str(error):  # it is silent already
+            raise
+
+
+def joined(items: list[Any], chunks: Iterable[Chunk]) -> list[Any]:
+    """Saved items with those that were said after them; what stands behind a gap is left out."""
+    whole = list(items)
+    for chunk in chunks:
+        if chunk.start <= len(whole) < chunk.end:
+            whole += chunk.values[len(whole) - chunk.start :]
+    return whole
 
 
 class Feed:

@@ -6,7 +6,7 @@ Nothing is executed here, and no job carries more than an id: the row in the dat
 from dataclasses import dataclass
 from datetime import timedelta
 from time import time
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 from arq.connections import ArqRedis
@@ -18,12 +18,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from sqlalchemy import Row
+
+from shared.contract import Kind
 
 EXPIRY = timedelta(days=30)
 """A queue entry outlives any backlog; arq's own day would drop jobs silently."""
 VERSIONS_KEY = "pinion:versions"
 """Versions with a queue of their own, for workers to look into."""
 BUILD_QUEUE = "pinion:build"
+TRAIN_QUEUE = "pinion:train"
 DELIVER_QUEUE = "pinion:deliver"
 _BELL_LIMIT = 64
 _BELL_SECONDS = 5
@@ -76,10 +80,36 @@ class PredictJob:
     def job_id(self) -> str:
         return f"{self.prediction_id}:{self.delivery}"
 
+    @property
+    def queue(self) -> str:
+        return predict_queue(self.version_id)
+
     def write(self, pipe: Pipeline) -> None:
         pipe.sadd(VERSIONS_KEY, self.version_id)
-        queue = predict_queue(self.version_id)
-        _write(pipe, queue, "predict", self.job_id, self.prediction_id, self.delivery)
+        _write(pipe, self.queue, "predict", self.job_id, self.prediction_id, self.delivery)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """Run one training; one queue for all versions, because each gets a process of its own."""
+
+    training_id: str
+    delivery: int
+    queue: ClassVar[str] = TRAIN_QUEUE
+
+    @property
+    def job_id(self) -> str:
+        return f"{self.training_id}:{self.delivery}"
+
+    def write(self, pipe: Pipeline) -> None:
+        _write(pipe, self.queue, "train", self.job_id, self.training_id, self.delivery)
+
+
+def job_of(row: Row[Any]) -> PredictJob | TrainJob:
+    """What stands for a waiting prediction or training."""
+    if row.kind == Kind.TRAINING:
+        return TrainJob(row.id, row.delivery)
+    return PredictJob(row.id, row.delivery, row.version_id)
 
 
 @dataclass(frozen=True, slots=True)

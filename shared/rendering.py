@@ -9,11 +9,12 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy import Row
 
-from shared.contract import TERMINAL, VersionStatus
+from shared.contract import TERMINAL, Kind, Status, VersionStatus
 from shared.file_names import FILE_KEY
 
 COG_VERSION = "0.16.12"
 """Told to clients, which read array outputs differently below 0.3.9."""
+_FOR_ITS_OWNER = ("webhook", "webhook_events_filter")
 
 
 def moment(value: datetime) -> str:
@@ -22,7 +23,7 @@ def moment(value: datetime) -> str:
 
 
 def prediction(row: Row[Any], base: str) -> dict[str, Any]:
-    """A prediction; `base` is the address clients reach us under, without a slash at the end."""
+    """A prediction or training; `base` is the address clients reach us under, without a slash at the end."""
     shown: dict[str, Any] = {
         "id": row.id,
         "model": row.model,
@@ -30,12 +31,16 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
         "input": row.input,
         "logs": row.logs,
         "error": row.error,
-        "status": row.status,
+        "status": _shown_status(row),
         "source": row.source,
-        "data_removed": False,
+        "data_removed": row.data_removed_at is not None,
         "created_at": moment(row.created_at),
         "urls": _prediction_urls(row, base),
     }
+    if row.deployment:
+        shown["deployment"] = row.deployment
+    if row.destination:
+        shown["destination"] = row.destination
     if row.started_at:
         shown["started_at"] = moment(row.started_at)
     if row.status in TERMINAL:
@@ -46,9 +51,17 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
         }
     elif row.output is not None:
         shown["output"] = output(row.output, base)
+    if row.deadline:
+        shown["deadline"] = moment(row.deadline)
     if row.webhook:
         shown |= {"webhook": row.webhook, "webhook_events_filter": row.webhook_events}
     return shown
+
+
+def _shown_status(row: Row[Any]) -> str:
+    """Replicate's released clients break on `aborted`, or wait for ever."""
+    is_hidden = row.status == Status.ABORTED and not row.shows_aborted
+    return Status.CANCELED if is_hidden else row.status
 
 
 def output(value: Any, base: str) -> Any:
@@ -63,7 +76,8 @@ def output(value: Any, base: str) -> Any:
 
 
 def _prediction_urls(row: Row[Any], base: str) -> dict[str, str]:
-    address = f"{base}/v1/predictions/{row.id}"
+    place = "trainings" if row.kind == Kind.TRAINING else "predictions"
+    address = f"{base}/v1/{place}/{row.id}"
     urls = {"get": address, "cancel": f"{address}/cancel", "web": f"{base}/p/{row.id}"}
     if row.stream_token:
         urls["stream"] = f"{base}/v1/streams/{row.id}{row.stream_token}"
@@ -89,8 +103,17 @@ def version(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> dict[str, Any]:
-    """A model with its newest ready version, if there is one."""
+def example(row: Row[Any], base: str) -> dict[str, Any]:
+    """A prediction as everybody may see it who may see its model: without its owner's webhook and permissions."""
+    shown = prediction(row, base)
+    shown["urls"].pop("stream", None)
+    return {key: value for key, value in shown.items() if key not in _FOR_ITS_OWNER}
+
+
+def model(
+    row: Row[Any], latest: Row[Any] | None, first_example: Row[Any] | None, run_count: int, base: str
+) -> dict[str, Any]:
+    """A model with its newest ready version and its first example, if there are such."""
     return {
         "url": f"{base}/{row.owner}/{row.name}",
         "owner": row.owner,
@@ -98,15 +121,47 @@ def model(row: Row[Any], latest: Row[Any] | None, run_count: int, base: str) -> 
         "description": row.description,
         "visibility": row.visibility,
         "is_official": False,
-        "github_url": None,
-        "paper_url": None,
-        "license_url": None,
+        "github_url": row.github_url,
+        "paper_url": row.paper_url,
+        "license_url": row.license_url,
+        "weights_url": row.weights_url,
         "run_count": run_count,
-        "cover_image_url": None,
-        "default_example": None,
+        "cover_image_url": row.cover_image_url,
+        "default_example": example(first_example, base) if first_example else None,
         "latest_version": version(latest) if latest and latest.status == VersionStatus.READY else None,
         "created_at": moment(row.created_at),
     }
+
+
+def deployment(row: Row[Any]) -> dict[str, Any]:
+    """A deployment with its newest release."""
+    return {
+        "owner": row.owner,
+        "name": row.name,
+        "current_release": {
+            "number": row.release,
+            "model": row.model,
+            "version": row.version_id,
+            "created_at": moment(row.released_at),
+            "created_by": {
+                "type": row.creator_type,
+                "username": row.creator_username,
+                "name": row.creator_name,
+                "avatar_url": None,
+                "github_url": None,
+            },
+            "configuration": {
+                "hardware": row.hardware,
+                "min_instances": row.min_instances,
+                "max_instances": row.max_instances,
+            },
+        },
+    }
+
+
+def collection(row: Row[Any]) -> dict[str, Any]:
+    """A collection as lists show it."""
+    return {"name": row.name, "slug": row.slug, "description": row.description}
 
 
 def file(row: Row[Any], owner: str, signature: str, expiry: int, base: str) -> dict[str, Any]:

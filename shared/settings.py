@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     """How long an uploaded file is kept."""
     output_seconds: float = Field(default=0.0, ge=0)
     """How long an output file is kept; 0: as long as its prediction."""
+    api_data_seconds: float = Field(default=3600.0, ge=0)
+    """How long input, output, logs and files of an ended prediction are kept, if it was made by API; 0: for ever."""
+    web_data_seconds: float = Field(default=90 * 86_400.0, ge=0)
+    """The same for one that was made in the browser."""
     rate_limits: bool = False
     """Whether an account may only do so much in a minute; the numbers below are Replicate's."""
     creates_per_minute: int = Field(default=600, gt=0)

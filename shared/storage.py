@@ -7,12 +7,13 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from time import time
 
-from shared.contents import Contents
+from shared.contents import Contents, share
 from shared.contract import PushedFile
 from shared.errors import InvalidPush
 
@@ -20,12 +21,25 @@ MAX_ENTRIES = 100_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PART_BYTES_MAX = 255
 _PATH_BYTES_MAX = 1024
-_DRAFTS = (".push-", ".link-")
+_DRAFTS = (".push-", ".link-", ".gone-")
 
 
 def version_folder(home: Path, version_id: str) -> Path:
     """Where the files of a version lie."""
     return home / "versions" / version_id
+
+
+def has_files(home: Path, version_id: str) -> bool:
+    """Whether they are stored here, or elsewhere by a link."""
+    folder = version_folder(home, version_id)
+    return folder.is_symlink() or folder.exists()
+
+
+def set_aside(home: Path, version_id: str) -> Path:
+    """Take a version's files away from their place in one step; where they are now, to be deleted at leisure."""
+    aside = Path(tempfile.mkdtemp(prefix=_DRAFTS[2], dir=home / "versions"))
+    version_folder(home, version_id).rename(aside / version_id)
+    return aside
 
 
 def check_files(files: Sequence[PushedFile], max_bytes: int) -> None:
@@ -78,6 +92,37 @@ def link_version(home: Path, model: str, files: Sequence[PushedFile], source: Pa
         (draft / "link").replace(folder)
         draft.rmdir()
     return version_id
+
+
+def derive_version(home: Path, version_id: str, source_id: str) -> None:
+    """Give a version the files of another one."""
+    folder, source = version_folder(home, version_id), version_folder(home, source_id)
+    copy = shutil.copy if source.is_symlink() else share  # what lies elsewhere may be changed there
+    if not folder.exists():
+        _publish(folder, lambda staging: _copy(source, staging, copy))
+
+
+def copy_version(home: Path, version_id: str, target: Path) -> None:
+    """The files of a version in a new folder, to be changed at will."""
+    _copy(version_folder(home, version_id), target, _copy_writable)
+
+
+def derived_id(model: str, source_id: str, weights: str) -> str:
+    """The id of a version with the files of another one, and with weights that are told by SHA-256 or address.
+
+    The other id being that of its content, this one is, too.
+    """
+    return hashlib.sha256("\n".join((model, source_id, weights)).encode()).hexdigest()
+
+
+def _copy(source: Path, target: Path, copy: Callable[[str, str], object]) -> None:
+    unwanted = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(source, target, symlinks=True, ignore=unwanted, copy_function=copy, dirs_exist_ok=True)
+
+
+def _copy_writable(source: str, target: str) -> None:
+    shutil.copy(source, target)
+    os.chmod(target, os.stat(source).st_mode | stat.S_IWUSR)
 
 
 def remove_drafts(home: Path, kept_seconds: float) -> None:

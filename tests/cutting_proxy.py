@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 
 @dataclass
 class CuttingProxy:
-    """Cuts each connection that has sent `cut_after_bytes`, as many times as there are `cuts` left."""
+    """Cuts each connection that is to pass more than `cut_after_bytes`, as many times as there are `cuts` left.
+
+    Counted is what the client sends, or with `of_answers` what the server does.
+    """
 
     target: str
     cut_after_bytes: int
     cuts: int
+    of_answers: bool = False
     address: str = ""
     sent_bytes: int = 0
     made_cuts: int = 0
@@ -35,12 +39,13 @@ class CuttingProxy:
         passed = 0
         with suppress(OSError):
             while piece := source.recv(1 << 16):
-                sink.sendall(piece)
                 passed += len(piece)
-                self.sent_bytes += len(piece) if is_request else 0
-                if is_request and passed > self.cut_after_bytes and self.made_cuts < self.cuts:
+                is_counted = is_request != self.of_answers
+                if is_counted and passed > self.cut_after_bytes and self.made_cuts < self.cuts:
                     self.made_cuts += 1
                     break
+                sink.sendall(piece)
+                self.sent_bytes += len(piece) if is_request else 0
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -48,8 +53,10 @@ class CuttingProxy:
 
 
 @contextmanager
-def cutting(target: str, cut_after_bytes: int = 1 << 30, cuts: int = 0) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(target, cut_after_bytes, cuts)
+def cutting(
+    target: str, cut_after_bytes: int = 1 << 30, cuts: int = 0, *, of_answers: bool = False
+) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(target, cut_after_bytes, cuts, of_answers)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=proxy.serve, args=(listener,), daemon=True)

@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -28,9 +28,10 @@ from sqlalchemy import Row, insert, make_url, select, update
 
 from api.app import create_app
 from cli import process_tree, valkey
-from shared import lifecycle, tokens
+from shared import deployments, lifecycle, tokens
 from shared.contract import VersionStatus, WebhookEvent
 from shared.database import Database, clock
+from shared.deployments import Wish
 from shared.ids import new_id
 from shared.lifecycle import Request
 from shared.queue import RedisPool, open_listening_redis, open_redis
@@ -42,6 +43,8 @@ from tests.servers import POSTGRES, fresh_postgres, fresh_redis
 PROJECT = Path(__file__).resolve().parent.parent
 BACKENDS = ("embedded", "servers")
 TOKEN = "r8_" + "t" * 37
+Command = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
+"""`pinion …` in a process of its own."""
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 EVERY_EVENT = tuple(WebhookEvent)
 SCHEMA: dict[str, Any] = {
@@ -235,6 +238,13 @@ class Rows:
         async with self.database.transaction() as transaction:
             await transaction.execute(insert(Version).values(**values))
         return str(values["id"])
+
+    async def deployed(self, name: str, **changes: Any) -> Row[Any]:
+        """A deployment of its version."""
+        usual = {"model": f"{self.username}/echo", "version_id": self.version_id, "hardware": "cpu"}
+        wish = Wish(**{**usual, "min_instances": 0, "max_instances": 1, **changes})
+        account = await self.one(Account, Account.id == self.account_id)
+        return await deployments.create(self.database, account, name, wish)
 
     async def add_token(self, token: str = TOKEN, **changes: Any) -> None:
         """A token for everything, or for what `changes` say."""

@@ -191,6 +191,17 @@ class Instance:
             finally:
                 process.terminate()
 
+    @contextmanager
+    def another_worker(self) -> Iterator[psutil.Process]:
+        """A second prediction worker beside the first."""
+        program = [sys.executable, "-m", "worker", "predict"]
+        given = {name: value for name, value in self.environment.items() if value}
+        with subprocess.Popen(program, cwd=PROJECT, env=given, stdin=subprocess.DEVNULL) as process:
+            try:
+                yield psutil.Process(process.pid)
+            finally:
+                process.terminate()
+
     def redis(self) -> "redis.Redis[bytes]":
         """The Redis behind it, to look into and to break."""
         return redis.Redis.from_url(self.settings.get("REDIS_URL") or f"unix://{self.home / 'valkey.sock'}")

@@ -137,6 +137,11 @@ class BellWorker(arq.Worker):
         await pipe.execute()
         return [None] * len(job_ids)
 
+    @property
+    def occupied(self) -> int:
+        """Jobs that have not given up their seat."""
+        return self.job_counter - (self.max_jobs - self._seats)
+
     @contextmanager
     def seat_given_up(self) -> Iterator[None]:
         """Let the next job start although this one still has something to write."""

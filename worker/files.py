@@ -28,7 +28,7 @@ from worker.outbound import fetch
 from worker.outputs import OutputFiles
 from worker.own_files import Boundaries, OwnFiles
 
-_ARRIVING = "arriving"
+_ARRIVING, _WORKPLACES = "arriving", "workplaces"
 """In the place of a version."""
 
 
@@ -70,6 +70,8 @@ class PredictionFiles:
     """Where its inputs are while they come: a model writes to its folder, and could lead us astray there."""
     inputs: InputFiles
     outputs: OutputFiles
+    workplace: Path
+    """For a process of its own; whoever makes it makes it a copy of the version's folder."""
     has_folder: bool = False
     stay: Stay | None = None
     """In the process that runs it; to be set before it does."""
@@ -103,7 +105,7 @@ class PredictionFiles:
             stay, self.stay = self.stay, None
             await stay.end()
         if self.has_folder:
-            for folder in (self.arriving, self.folder):
+            for folder in (self.arriving, self.folder, self.workplace):
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             self.has_folder = False
 
@@ -123,11 +125,13 @@ class Files:
         """The files of a prediction just claimed; `take` hears what its process says, `stop` when to end it."""
         home = self.settings.home
         folder = folder_of(home, row.version_id, row.id, row.attempt)
-        own, kept = (version_folder(home, row.version_id), folder), OwnFiles(self.settings, self.database)
+        workplace = folder_of(home, _WORKPLACES, row.id, row.attempt)
+        own, kept = (version_folder(home, row.version_id), folder, workplace), OwnFiles(self.settings, self.database)
         boundaries = Boundaries(home, own, lambda place: files.may_hand_out(place))
         outputs = OutputFiles(partial(kept.keep, row, boundaries), own, take, stop)
         inputs = InputFiles(self._download, partial(kept.find, row.account_id))
-        files = PredictionFiles(row, folder, folder_of(home, _ARRIVING, row.id, row.attempt), inputs, outputs)
+        arriving = folder_of(home, _ARRIVING, row.id, row.attempt)
+        files = PredictionFiles(row, folder, arriving, inputs, outputs, workplace)
         try:
             yield files
         finally:

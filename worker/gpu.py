@@ -36,6 +36,7 @@ class GpuMemory:
         self.name = f"gpu{index}"
         self._nvml = nvml
         self._handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        self.device = str(nvml.nvmlDeviceGetName(self._handle))
 
     def read(self, groups: Collection[int]) -> Reading:
         taken: Counter[int] = Counter()

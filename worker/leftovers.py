@@ -18,6 +18,7 @@ from shared.contract import VersionStatus
 from shared.database import Database
 from shared.settings import Settings
 from shared.tables import Version
+from worker import removed_versions
 from worker.environment import environment_shelf
 from worker.weights import weights_shelf
 
@@ -45,6 +46,8 @@ class Leftovers:
 
     async def remove(self) -> None:
         """Everything once."""
+        if count := await removed_versions.delete_files(self.database, self.settings.home):
+            _log.info("files of removed versions deleted", versions=count)
         is_failed = Version.status == VersionStatus.FAILED
         async with self.database.reading() as connection:
             failed = (await connection.execute(select(Version.id).where(is_failed))).scalars().all()

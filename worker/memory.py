@@ -29,6 +29,8 @@ class Memory(Protocol):
     """A memory that models share: the host's, or that of one GPU."""
 
     name: str
+    device: str
+    """What computes in it, as its maker calls it."""
 
     def read(self, groups: Collection[int]) -> Reading:
         """May take a while; not in an event loop."""
@@ -38,6 +40,7 @@ class HostMemory:
     """The main memory."""
 
     name = "host"
+    device = "CPU"
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes

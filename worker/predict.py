@@ -45,7 +45,7 @@ class Predictor:
     async def predict(self, queue: BellWorker, prediction_id: str, delivery: int) -> None:
         """Ends when the prediction has ended, or at once if somebody else has it."""
         try:
-            await self.resident.ready()  # while the model loads, its predictions stay `starting`
+            await self.resident.room(queue.occupied)  # while the model loads, its predictions stay `starting`
         except Unhealthy as failure:
             if not await self._leave_to_others(queue, prediction_id, delivery):
                 await self._refuse(prediction_id, delivery, failure.message)
@@ -124,7 +124,8 @@ class Predictor:
     def _take_as_many_as_fit(self, queue: BellWorker) -> None:
         """A model that answers in no time is kept busy by taking its next jobs early; a slow one must not hoard."""
         ahead = int(_LOOK_AHEAD_SECONDS / max(self.usual_seconds, 0.001))
-        queue.resize(self.resident.concurrency + min(ahead, _LOOK_AHEAD_MAX))
+        scout = 1 if self.resident.may_grow else 0  # by which it is known that work waits
+        queue.resize(self.resident.concurrency + min(ahead, _LOOK_AHEAD_MAX) + scout)
 
 
 def _cannot_run(failure: SetupFailed) -> str:

@@ -33,14 +33,14 @@ _STARTS_AGAIN = ". It will be started again for the next prediction."
 class ModelProcess:
     """Start it with `await ModelProcess.start(folder)`; whoever starts it must `await stop()` it."""
 
-    def __init__(self, on_setup_log: Callable[[str], None] | None = None) -> None:
+    def __init__(self, on_setup_log: Callable[[str], None] | None = None, sequel: str = ".") -> None:
         self.schema: dict[str, Any] = {}  # OpenAPI document
         self.concurrency = 1  # predictions it can run at once; more wait for their turn
         self.is_iterator, self.has_healthcheck = False, False
         self.setup_logs = ""
         self.stray_logs = ""  # the last of what was printed while it was not clear by which prediction, or by none
         self.fault: str | None = None  # why it ended, unless that was our doing
-        self._on_setup_log = on_setup_log or (lambda text: None)
+        self._on_setup_log, self._sequel = on_setup_log or (lambda text: None), sequel
         self._loop = asyncio.get_running_loop()
         self._described, self._set_up = asyncio.Event(), asyncio.Event()
         self._setup_error: str | None = None
@@ -70,7 +70,7 @@ class ModelProcess:
         """
         manifest = await asyncio.to_thread(read_manifest, source)
         start_frame = _start_frame(manifest, mode)
-        model = cls(on_setup_log)
+        model = cls(on_setup_log, _STARTS_AGAIN if mode == "predict" else ".")
         await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
         try:
             model._limit_setup(setup_limit)
@@ -324,7 +324,7 @@ class ModelProcess:
     async def _bury(self) -> None:
         """Waits for the end of the process and tells everyone who waits for it."""
         death = describe_death(await self._child.wait())
-        consequence = _STARTS_AGAIN if self._set_up.is_set() else " during setup."
+        consequence = self._sequel if self._set_up.is_set() else " during setup."
         if self._why_ended not in (_STOPPED, _ENDED_TO_CANCEL):
             self.fault = self._why_ended or death
         self._end(death + consequence)  # also what it left running

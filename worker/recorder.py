@@ -68,24 +68,28 @@ class Recorder:
 
     async def finish(self, done: Done) -> None:
         """Everything out, then the terminal status; outlasts an outage of the database."""
+        ending = self._ending(Status(done.status), done.error, await self.settled(done))
+        if not await persistently(lambda: self._ledger.finish(ending)):
+            _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
+
+    async def settled(self, done: Done) -> Progress:
+        """All that it has brought forth, once everything is out and nothing more is saved."""
         self._ended.set()
         await asyncio.gather(*(task for task in (self._telling, self._saving) if task))
         if done.predict_time is not None:
             self.metrics["predict_time"] = done.predict_time
         is_list = self._row.stream_token and (self._items or done.status == "succeeded")
-        ending = self._ending(Status(done.status), done.error, self._items if is_list else done.output)
-        if not await persistently(lambda: self._ledger.finish(ending)):
-            _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
+        return self._progress(self._items if is_list else done.output)
 
     def given_up(self, error: str) -> Ending:
         """Save no more; a failure with what there is until now."""
         self._ended.set()
-        return self._ending(Status.FAILED, error, self._items or None)
+        return self._ending(Status.FAILED, error, self._progress(self._items or None))
 
-    def _ending(self, status: Status, error: str | None, output: Any) -> Ending:
+    def _ending(self, status: Status, error: str | None, progress: Progress) -> Ending:
         # By the database's clock, from which the claim has its moment; asking again would cost a round trip.
         completed_at = self._row.started_at + timedelta(seconds=monotonic() - self._claimed)
-        return Ending(self._row, status, error, self._progress(output), completed_at)
+        return Ending(self._row, status, error, progress, completed_at)
 
     def _progress(self, output: Any) -> Progress:
         return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self.metrics)

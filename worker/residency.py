@@ -1,16 +1,19 @@
 """Which model processes are up on this host: kept while there is room, the least recently used ended when there is not.
 
-What becomes of one version's process stands in `resident`.
+What becomes of one version's processes stands in `resident`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from shared.deployments import Bounds
+from shared.hardware import sku
 from shared.storage import version_folder
 from worker.memory import Memory, Reading
 from worker.provisions import Provisions
@@ -25,7 +28,7 @@ class Residency:
     """All versions on this host.
 
     Together their processes take of each memory what it has for them. Above that idle ones are ended, the least
-    recently used first; what is in use stays, whatever it takes.
+    recently used first; what is in use or pinned by a deployment stays, whatever it takes.
     """
 
     def __init__(self, home: Path, setup_limit: timedelta, provisions: Provisions, memories: Sequence[Memory]) -> None:
@@ -35,6 +38,7 @@ class Residency:
         self._memories = memories
         self._readings: dict[str, Reading] = {}
         self._residents: dict[str, Resident] = {}
+        self._guests: set[int] = set()
 
     def resident(self, version_id: str) -> Resident:
         """The one resident of a version."""
@@ -45,34 +49,55 @@ class Residency:
             )
         return self._residents[version_id]
 
+    @property
+    def skus(self) -> set[str]:
+        """The hardware of this host."""
+        return {sku(memory.device) for memory in self._memories}
+
+    def honour(self, deployed: Mapping[str, Bounds]) -> None:
+        """Of each version keep up what its deployments want, and no more than they allow."""
+        for version_id in {*deployed, *self._residents}:
+            self.resident(version_id).honour(deployed.get(version_id, Bounds()))
+
     async def keep_within_budget(self) -> None:
         """For ever: models may grow while they work."""
         while True:
             await self.make_room({})
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def make_room(self, wanted_bytes: Mapping[str, int]) -> None:
-        """End idle processes until so much of each memory is free, or none that takes of it is idle."""
-        for memory in self._memories:
-            await self._make_room_in(memory, wanted_bytes.get(memory.name, 0))
+    async def make_room(self, wanted_bytes: Mapping[str, int]) -> bool:
+        """End idle processes until so much of each memory is free, or none that takes of it is idle; whether it is."""
+        return all([await self._make_room_in(memory, wanted_bytes.get(memory.name, 0)) for memory in self._memories])
 
-    async def _make_room_in(self, memory: Memory, wanted_bytes: int) -> None:
-        up = {group: resident for resident in self._residents.values() if (group := resident.group)}
-        reading = self._readings[memory.name] = await asyncio.to_thread(memory.read, up.keys())
-        for group, resident in up.items():
-            resident.taken_bytes[memory.name] = reading.taken_bytes.get(group, 0)
+    async def _make_room_in(self, memory: Memory, wanted_bytes: int) -> bool:
+        instances = [instance for resident in self._residents.values() for instance in resident.instances]
+        up = {group: instance for instance in instances if (group := instance.group)}
+        reading = self._readings[memory.name] = await asyncio.to_thread(memory.read, up.keys() | self._guests)
+        for group, instance in up.items():
+            instance.taken_bytes[memory.name] = reading.taken_bytes.get(group, 0)
         excess = sum(reading.taken_bytes.values()) + wanted_bytes - reading.budget_bytes
-        for group, resident in sorted(up.items(), key=lambda each: each[1].last_used):
+        for group, instance in sorted(up.items(), key=lambda each: each[1].last_used):
             freed = reading.taken_bytes.get(group, 0)
-            if excess > 0 and freed and resident.is_idle:
-                _log.info("model unloaded", version_id=resident.version_id, memory=memory.name, bytes=freed)
-                await resident.unload()
+            if excess > 0 and freed and instance.is_idle and not instance.is_pinned:
+                _log.info("model unloaded", version_id=instance.version_id, memory=memory.name, bytes=freed)
+                await instance.unload()
                 excess -= freed
+        return excess <= 0
+
+    @contextmanager
+    def guest(self, group: int) -> Iterator[None]:
+        """While inside, idle models give way to a process group that is no model kept here."""
+        self._guests.add(group)
+        try:
+            yield
+        finally:
+            self._guests.discard(group)
 
     def report(self) -> dict[str, Any]:
         """What others may know of this host's models; equal as long as nothing changes."""
         residents = self._residents.values()
         return {
+            "devices": [memory.device for memory in self._memories],
             "memory": [
                 {"name": name, "budget_bytes": reading.budget_bytes, "taken_bytes": sum(reading.taken_bytes.values())}
                 for name, reading in self._readings.items()

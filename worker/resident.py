@@ -1,39 +1,34 @@
-"""One version on this host: its process, started when first needed and again when it dies, and what is told of it.
+"""One version on this host: its processes, which of them a prediction goes to, and what is told of it.
 
-How a process is spoken to stands in `process`; which of several gives way when memory gets short, in `residency`.
+One process and its restarts stand in `instance`; which of several gives way when memory gets short, in `residency`.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from shared.contract import Residence
+from shared.deployments import Bounds
 from shared.rendering import moment
 from shared.tasks import end
 from worker.events import Canceled, Done, SetupFailed
 from worker.failures import Failures
+from worker.instance import Instance
 from worker.process import ModelProcess
 from worker.provisions import Provisions
 from worker.shelf import Say
 from worker.tally import Tally
 
-_STEADY_SECONDS = 60.0
-"""A process that lived this long is well, whatever became of those before it."""
 _LOGS_TOLD = 4096
 """Characters of what a process printed outside predictions, told with every change."""
+_NO_ROOM_SECONDS = 5.0
+"""Until it is asked again whether memory allows one process more."""
 _CANCELED_KEPT = 256
 """A cancel that comes between claim and start must not be lost; what a user canceled is not run again."""
-_log = structlog.get_logger()
-
-
-def _drop(text: str) -> None:
-    """For when nobody listens."""
 
 
 def _storable(text: str) -> str:
@@ -42,7 +37,7 @@ def _storable(text: str) -> str:
 
 
 class Resident:
-    """One version on this host."""
+    """One version on this host: one process, or as many as its deployments allow."""
 
     def __init__(
         self,
@@ -50,47 +45,80 @@ class Resident:
         folder: Path,
         setup_limit: timedelta,
         provisions: Provisions,
-        make_room: Callable[[Mapping[str, int]], Awaitable[None]],
+        make_room: Callable[[Mapping[str, int]], Awaitable[bool]],
     ) -> None:
         self.version_id = version_id
         self.folder = folder
-        self.last_used = datetime.now(UTC)
-        self.taken_bytes: dict[str, int] = {}
-        """What its process took of each memory when it was last looked at."""
         self.failures = Failures()
         self.tally = Tally()
         self._setup_limit = setup_limit
         self._provisions = provisions
         self._make_room = make_room
-        self._in_use = 0
-        self._process: ModelProcess | None = None
-        self._seats = asyncio.Semaphore(1)
-        self._starting = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._bounds = Bounds()
+        self._instances = [self._instance()]
+        self._growth: asyncio.Task[None] | None = None
+        self._retiring: dict[Instance, asyncio.Task[None]] = {}
         self._canceled: deque[str] = deque(maxlen=_CANCELED_KEPT)
         self._prepared: dict[str, asyncio.Timeout] = {}
-        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Also those that are about to end."""
+        return [*self._instances, *self._retiring]
 
     @property
     def concurrency(self) -> int:
-        """Predictions it can run at once."""
-        return self._process.concurrency if self._process else 1
+        """Predictions it can run at once as it is."""
+        return sum(each.concurrency for each in self._instances if each.is_set_up) or self._next.concurrency
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether there may be one process more beside those there are."""
+        return self._bounds.most > 1 and not all(each.is_coming for each in self._instances)
+
+    def honour(self, bounds: Bounds) -> None:
+        """Keep up as many processes as deployments want, and have no more than they allow.
+
+        Where all are stopped the processes leave; the version itself can still be run, by one process.
+        """
+        if bounds != self._bounds:
+            kept = sorted(self._instances, key=lambda each: not each.is_coming)[: bounds.most]
+            for instance in set(self._instances).difference(kept):
+                self._retire(instance)
+            self._bounds = bounds
+            self._instances = kept + [self._instance() for _ in range(max(1, bounds.most) - len(kept))]
+        for index, instance in enumerate(self._instances):
+            instance.is_pinned = index < bounds.least
+            if instance.is_pinned:
+                instance.wake()
 
     async def ready(self) -> ModelProcess:
         """A process that has finished its setup; raises SetupFailed."""
-        process = await self.process()
-        await process.ready()
-        return process
+        return await self._next.ready()
+
+    async def room(self, jobs: int) -> None:
+        """Returns when a process is ready for one of so many jobs; raises SetupFailed.
+
+        Where there are more than it can run at once, another process is started if it may and memory allows, and
+        whichever comes first is waited for, that or a free seat.
+        """
+        while jobs > self.concurrency and self.may_grow and self._next.is_set_up and not self._next.has_seat:
+            if self._growth is None or self._growth.done():
+                self._growth = asyncio.create_task(self._grow())
+            await self._something_new()
+        await self.ready()
 
     @asynccontextmanager
     async def seat(self) -> AsyncIterator[ModelProcess]:
-        """A ready process with room for one prediction; raises SetupFailed."""
-        async with self._seats:
-            self._in_use += 1
-            try:
-                yield await self.ready()
-            finally:
-                self._in_use -= 1
-                self.last_used = datetime.now(UTC)
+        """A ready process with room for one prediction, the least busy; raises SetupFailed."""
+        while not (instance := self._next).has_seat:
+            await self._something_new()
+        instance.enter()
+        try:
+            yield await instance.ready()
+        finally:
+            instance.leave()
 
     @asynccontextmanager
     async def preparation(self, prediction_id: str) -> AsyncIterator[None]:
@@ -109,17 +137,9 @@ class Resident:
         finally:
             self._prepared.pop(prediction_id, None)
 
-    async def process(self, say: Say = _drop) -> ModelProcess:
-        """The model's process with its schema known, started if need be; raises SetupFailed.
-
-        `say` hears what is said while all it needs is made and it is set up, if that begins now.
-        A model that has just failed is started after a while; when it is unhealthy, that is raised at once.
-        """
-        async with self._starting:
-            if self._process is None or not self._process.alive:
-                await self.failures.waited_out()
-                self._process = await self._start(say)
-            return self._process
+    async def process(self, say: Say) -> ModelProcess:
+        """A process with its schema known, started if need be; raises SetupFailed. `say` hears how that goes."""
+        return await self._next.process(say)
 
     def cancel(self, prediction_id: str) -> None:
         """Interrupt a prediction if it runs here, and keep it from starting if it is about to."""
@@ -133,7 +153,7 @@ class Resident:
         """
         if limit := self._prepared.get(prediction_id):
             limit.reschedule(0)
-        return self._process is not None and self._process.cancel(prediction_id)
+        return any([instance.interrupt(prediction_id) for instance in self.instances])
 
     def is_canceled(self, prediction_id: str) -> bool:
         """Whether it was to be canceled before it began to run: ask right before it does."""
@@ -147,73 +167,102 @@ class Resident:
 
     @property
     def is_up(self) -> bool:
-        return self._process is not None and self._process.alive
+        return self._next.is_up
 
     @property
     def group(self) -> int | None:
-        """The process group, while there is one."""
-        return self._process.group if self._process and self._process.alive else None
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether its process could be ended without anybody noticing."""
-        return bool(self._process and self._process.alive and self._process.is_set_up and not self.is_in_use)
+        """The process group of the process that the next prediction goes to, while there is one."""
+        return self._next.group
 
     @property
     def is_in_use(self) -> bool:
-        """Whether a prediction runs in it or is about to."""
-        return self._in_use > 0
+        """Whether a prediction runs or is about to."""
+        return any(each.in_use for each in self._instances)
 
     @property
     def state(self) -> Residence:
         """What the next prediction would meet."""
-        if self.is_up or self._starting.locked():
-            is_ready = self._process is not None and self._process.alive and self._process.is_set_up
-            return (Residence.BUSY if self.is_in_use else Residence.WARM) if is_ready else Residence.STARTING
+        if self._next.is_set_up:
+            return Residence.BUSY if self.is_in_use else Residence.WARM
+        if self._next.is_coming:
+            return Residence.STARTING
         return Residence.UNHEALTHY if self.failures.is_unhealthy else Residence.COLD
 
     def report(self) -> dict[str, Any] | None:
         """What others may know; None if there is nothing to tell. Equal as long as nothing changes."""
-        state, failures = self.state, self.failures
-        if state == Residence.COLD and not failures.count:
+        state, failures, shown = self.state, self.failures, self._next
+        if state == Residence.COLD and not failures.count and not self._bounds.most:
             return None
         error, printed = (failures.last.message, failures.last.logs) if failures.last else (None, "")
         return {
             "version": self.version_id,
             "state": state,
-            "pid": self.group,
-            "memory": dict(self.taken_bytes) if self.is_up else {},
-            "running": self._in_use,
+            "pid": shown.group,
+            "memory": self._taken_bytes(),
+            "running": sum(each.in_use for each in self.instances),
             "concurrency": self.concurrency,
-            "last_used_at": moment(self.last_used),
+            "instances": sum(each.is_up for each in self.instances),
+            "min_instances": self._bounds.least if self._bounds.most else None,
+            "max_instances": self._bounds.most or None,
+            "last_used_at": moment(max(each.last_used for each in self.instances)),
             "failures": failures.count,
             "error": error and _storable(error),
             "retry_at": moment(failures.retry_at) if failures.retry_at and state == Residence.UNHEALTHY else None,
-            "logs": _storable((self._process.printed if self._process and self.is_up else printed)[-_LOGS_TOLD:]),
+            "logs": _storable((shown.printed if shown.is_up else printed)[-_LOGS_TOLD:]),
         }
 
     async def unload(self) -> None:
-        """End the process if nobody uses it; the next prediction starts it again."""
-        if self._starting.locked():  # it is not idle then, and its start may wait for whoever is asking
-            return
-        async with self._starting:
-            if self.is_idle:
-                await self.stop()
-                self._process = None
+        """End the processes nobody uses; the next prediction starts one again."""
+        for instance in self._instances:
+            await instance.unload()
 
     async def stop(self) -> None:
-        """End the process for good."""
-        if self._watch:
-            await end(self._watch)
-        if self._process:
-            await self._process.stop()
+        """End every process for good."""
+        instances = self.instances
+        await end(*self._retiring.values(), *([self._growth] if self._growth else []))
+        await asyncio.gather(*(each.stop() for each in instances))
 
-    async def _start(self, say: Say) -> ModelProcess:
-        await self._make_room(self.taken_bytes)
-        self.last_used = datetime.now(UTC)
+    @property
+    def _next(self) -> Instance:
+        """Where the next prediction goes: to the least busy that is set up, else to one that is coming."""
+        set_up = [each for each in self._instances if each.is_set_up]
+        if set_up:
+            return min(set_up, key=lambda each: each.in_use / each.concurrency)
+        return next((each for each in self._instances if each.is_coming), self._instances[0])
+
+    def _instance(self) -> Instance:
+        return Instance(self.version_id, self.failures, self._launch, self._news)
+
+    async def _grow(self) -> None:
+        if not await self._make_room(self.usual_bytes()):
+            await asyncio.sleep(_NO_ROOM_SECONDS)  # to look at memory costs more than a quick prediction
+        elif self.may_grow:
+            next(each for each in self._instances if not each.is_coming).wake()
+
+    async def _something_new(self) -> None:
+        self._news.clear()  # nothing is awaited between the question and this, so no wake-up is lost
+        await self._news.wait()
+
+    def _retire(self, instance: Instance) -> None:
+        self._retiring[instance] = retiring = asyncio.create_task(instance.retire())
+        retiring.add_done_callback(lambda _: self._retiring.pop(instance))
+
+    def _taken_bytes(self) -> dict[str, int]:
+        taken: dict[str, int] = {}
+        for instance in self.instances:
+            for name, size in (instance.taken_bytes if instance.is_up else {}).items():
+                taken[name] = taken.get(name, 0) + size
+        return taken
+
+    def usual_bytes(self) -> dict[str, int]:
+        """What one process takes, as far as that is known."""
+        return max((each.taken_bytes for each in self._instances), key=lambda taken: sum(taken.values()))
+
+    async def _launch(self, say: Say) -> ModelProcess:
+        await self._make_room(self.usual_bytes())
         try:
             needed = await self._provisions.of_version(self.version_id, self.folder, say)
-            process = await ModelProcess.start(
+            return await ModelProcess.start(
                 self.folder,
                 python=needed.python,
                 weights=needed.weights,
@@ -224,33 +273,3 @@ class Resident:
         except SetupFailed as failure:
             self.failures.add(failure)
             raise
-        self._seats = asyncio.Semaphore(process.concurrency)
-        if self._watch and self._watch is not asyncio.current_task():
-            await end(self._watch)  # it waited to start the model itself
-        self._watch = asyncio.create_task(self._keep_up(process))
-        return process
-
-    async def _keep_up(self, process: ModelProcess) -> None:
-        """Start the model again as soon as it dies, so that the next prediction need not wait for it."""
-        try:
-            await process.ready()
-            await self._outlived(process)
-        except SetupFailed as failure:
-            self.failures.add(failure)
-            return  # the next prediction tries again once the back-off is over
-        if process.fault:
-            self.failures.add(SetupFailed(process.fault, process.printed))
-        _log.warning("model process ended", version_id=self.version_id, fault=process.fault)
-        await asyncio.sleep(self.failures.seconds_left)
-        try:
-            await self.process()
-        except SetupFailed as failure:
-            _log.warning("model does not start", version_id=self.version_id, error=failure.message)
-
-    async def _outlived(self, process: ModelProcess) -> None:
-        try:
-            async with asyncio.timeout(_STEADY_SECONDS):
-                await process.wait_closed()
-        except TimeoutError:
-            self.failures.forget()
-            await process.wait_closed()

@@ -23,6 +23,7 @@ from shared.live import Feed
 from shared.queue import (
     BUILD_QUEUE,
     DELIVER_QUEUE,
+    TRAIN_QUEUE,
     VERSIONS_KEY,
     RedisPool,
     open_listening_redis,
@@ -44,16 +45,21 @@ from worker.memory import HostMemory, usual_budget
 from worker.outbound import Outbound, fetch
 from worker.own_files import OwnFiles
 from worker.persistence import persistently
+from worker.pins import Pins
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.provisions import Provisions
 from worker.residency import Residency
 from worker.seclusion import Seclusion
 from worker.sweep import Sweep
+from worker.train import Trainer
+from worker.training import Trainings
 from worker.weights import Weights
 
 _DELIVERIES_AT_ONCE = 100
 _BUILDS_AT_ONCE = 2
+_TRAININGS_AT_ONCE = 1
+"""A training takes what the host has; the next one is for another host, or waits."""
 _LOOK_FOR_QUEUES_SECONDS = 0.5
 _QUEUES_MAX = 1000
 _CHECKOUT_SECONDS = 30.0
@@ -93,16 +99,30 @@ async def predict(settings: Settings) -> None:
     """Run models until asked to stop."""
     async with _opened(settings) as (database, bells, stack):
         client = await stack.enter_async_context(Outbound(settings.file_allow_cidrs))
-        residency = _residency(settings, provisions(settings, database, client))
+        needed = provisions(settings, database, client)
+        residency = _residency(settings, needed)
         stack.push_async_callback(residency.stop)
         stack.push_async_callback(end, start(residency.keep_within_budget()))
         feed = await stack.enter_async_context(Feed(bells))
-        presence = Presence(settings, database, feed, residency.cancel, residency.interrupt, residency.report)
+        stack.push_async_callback(end, start(Pins(database, feed, residency).run()))
+        trainings = Trainings()
+
+        def cancel(prediction_id: str) -> None:
+            residency.cancel(prediction_id)
+            trainings.interrupt(prediction_id)
+
+        def interrupt(prediction_id: str) -> None:
+            residency.interrupt(prediction_id)
+            trainings.interrupt(prediction_id)
+
+        presence = Presence(settings, database, feed, cancel, interrupt, residency.report)
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
         files = Files(settings, database, client)
         queues = Queues(database, settings, stack, bells)
         await queues.take(BUILD_QUEUE, "build", Builder(database, residency).build, _BUILDS_AT_ONCE)
+        trainer = Trainer(settings, database, ledger, files, residency, needed, trainings)
+        await queues.take(TRAIN_QUEUE, "train", trainer.train, _TRAININGS_AT_ONCE)
 
         async def open_queues() -> None:
             for version_id in await _versions(database):

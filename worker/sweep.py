@@ -15,16 +15,17 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row, and_, delete, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from shared import files, lifecycle
+from shared import files, lifecycle, run_counts
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
-from shared.live import stream_key
-from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, PredictJob, missing, predict_queue
+from shared.live import joined, replay, silence
+from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
 from worker import life_sign
 from worker.files import existing_folders
+from worker.retention import Retention
 
 TICK_SECONDS = 1.0
 _SETTLED_SECONDS = 2.0
@@ -75,10 +76,12 @@ class Sweep:
             return
         if monotonic() > self._quiet_until:
             await self._declare_silent_lost()
+        await self._end_overdue()
         await self._release_lost()
         await self._requeue_predictions()
         await self._requeue_builds()
         await self._ring_for_webhooks()
+        await Retention(self.settings, self.database).apply()
         await self._forget_the_past()
 
     async def _notice_the_dead(self) -> None:
@@ -117,6 +120,15 @@ class Sweep:
         if ids := lost.scalars().all():
             _log.warning("worker silent for a lease", worker_ids=ids)
 
+    async def _end_overdue(self) -> None:
+        """Predictions that have outlived their deadline, waiting or running, with a living worker or a dead one."""
+        query = select(Prediction.id).where(Prediction.completed_at.is_(None), lifecycle.IS_OVERDUE).limit(_BATCH)
+        async with self.database.reading() as connection:
+            ids = (await connection.execute(query)).scalars().all()
+        for prediction_id in ids:
+            async with self.database.transaction() as transaction:
+                await lifecycle.expire(transaction, prediction_id)
+
     async def _release_lost(self) -> None:
         """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""
         query = select(Prediction.__table__).outerjoin(Worker, Worker.id == Prediction.worker_id)
@@ -128,17 +140,24 @@ class Sweep:
             await self._release(row)
 
     async def _release(self, row: Row[Any]) -> None:
-        has_output = row.output is not None or await self.database.redis.exists(stream_key(row.id))
+        output = await self._last_words(row) if row.stream_token else row.output
+        has_output = output is not None
         async with self.database.transaction() as transaction:
             if row.cancel_requested_at:
-                await lifecycle.cancel_lost(transaction, row)
+                await lifecycle.cancel_lost(transaction, row, output)
             elif has_output:
-                await lifecycle.fail(transaction, row, LOST_AFTER_OUTPUT)
+                await lifecycle.fail(transaction, row, LOST_AFTER_OUTPUT, output)
             elif row.attempt >= _ATTEMPTS_MAX:
-                await lifecycle.fail(transaction, row, _NEVER_STARTED)
+                await lifecycle.fail(transaction, row, _NEVER_STARTED, None)
             else:
                 await lifecycle.redeliver(transaction, row)
-        _log.info("released from a lost worker", prediction_id=row.id, had_output=bool(has_output))
+        _log.info("released from a lost worker", prediction_id=row.id, had_output=has_output)
+
+    async def _last_words(self, row: Row[Any]) -> list[Any] | None:
+        """All that the attempt has said, which may be more than was saved. It may be alive, but is heard no more."""
+        await silence(self.database.redis, row.id, row.attempt)
+        said = [chunk for chunk in await replay(self.database.redis, row.id) if chunk.attempt == row.attempt]
+        return joined(row.output or [], said) or None
 
     async def _requeue_predictions(self) -> None:
         """Walk the waiting rows, a batch a tick and on at once while batches have losses."""
@@ -161,10 +180,8 @@ class Sweep:
             return list((await connection.execute(query)).all())
 
     async def _lost(self, rows: list[Row[Any]]) -> list[Row[Any]]:
-        places = [
-            (predict_queue(row.version_id), PredictJob(row.id, row.delivery, row.version_id).job_id) for row in rows
-        ]
-        gone = await missing(self.database.redis, places)
+        jobs = [job_of(row) for row in rows]
+        gone = await missing(self.database.redis, [(job.queue, job.job_id) for job in jobs])
         return [row for row, is_gone in zip(rows, gone, strict=True) if is_gone]
 
     async def _requeue(self, row: Row[Any]) -> None:
@@ -210,6 +227,7 @@ class Sweep:
             await transaction.execute(delete(WebhookMessage).where(WebhookMessage.id.in_(ids)))
         if len(ids) < _BATCH:
             self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
+        await run_counts.add_up(self.database)
         await self._forget_files()
 
     async def _forget_files(self) -> None:

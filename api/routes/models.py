@@ -1,53 +1,125 @@
-"""Models: read and list.
+"""Models: make, read, list, describe anew, delete.
 
-Pushing a version makes a model; see `versions`.
+Pushing a version makes a model, too; see `versions`.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Row, select
+from fastapi.responses import PlainTextResponse
+from sqlalchemy import Row, func, select
 
-from api.bodies import answer
-from api.dependencies import Base, ModelReader, Wired
-from api.documentation import ERRORS
-from api.paging import read_page
+from api.bodies import answer, checked
+from api.dependencies import Base, JsonBody, ModelReader, ModelWriter, Wired
+from api.documentation import ERRORS, json_request
+from api.models import showing
+from api.paging import Order, read_page
 from api.workers import residence
-from shared import catalog, contract, rendering
-from shared.errors import NotFound
-from shared.tables import Model
+from shared import catalog, contract, models, removal
+from shared.errors import Forbidden, NotFound
+from shared.tables import Model, Version
 
 router = APIRouter(tags=["models"])
 
 PAGE_SIZE = 25
 
 
+class SortBy(StrEnum):
+    """Which moment orders a list of models; one without a version counts by its own."""
+
+    MODEL = "model_created_at"
+    LATEST_VERSION = "latest_version_created_at"
+
+
+class SortDirection(StrEnum):
+    """Which end of a list comes first."""
+
+    ASCENDING = "asc"
+    DESCENDING = "desc"
+
+
+_MOMENTS = {
+    SortBy.MODEL: Model.created_at,
+    SortBy.LATEST_VERSION: func.coalesce(Version.created_at, Model.created_at),
+}
+
+
 @router.get("/models", response_model=contract.ModelPage, responses=ERRORS)
 async def list_models(
-    request: Request, caller: ModelReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
+    request: Request,
+    caller: ModelReader,
+    wired: Wired,
+    base: Base,
+    cursor: Annotated[str | None, Query()] = None,
+    sort_by: Annotated[SortBy, Query()] = SortBy.LATEST_VERSION,
+    sort_direction: Annotated[SortDirection, Query()] = SortDirection.DESCENDING,
 ) -> Response:
-    """Public models and your own, newest first."""
-    query = select(Model.__table__).where(catalog.is_visible(caller.id))
-    page = await read_page(wired, query, Model, cursor, PAGE_SIZE)
-    latest = await catalog.find_versions(wired.database, [row.latest_version_id for row in page.rows])
-    counts = await catalog.run_counts(wired.database, [f"{row.owner}/{row.name}" for row in page.rows])
+    """Public models and your own, those with the newest versions first."""
+    query = select(Model.__table__).outerjoin(Version, Version.id == Model.latest_version_id)
+    order = Order(_MOMENTS[sort_by], Model.id, is_ascending=sort_direction == SortDirection.ASCENDING)
+    page = await read_page(wired, query.where(catalog.is_visible(caller.id)), Model, cursor, PAGE_SIZE, order)
+    return answer(page.render(request, base, await showing(wired, page.rows, base)))
 
-    def show(row: Row[Any]) -> dict[str, Any]:
-        return rendering.model(row, latest.get(row.latest_version_id), counts.get(f"{row.owner}/{row.name}", 0), base)
 
-    return answer(page.render(request, base, show))
+@router.post(
+    "/models",
+    status_code=201,
+    responses={201: {"model": contract.Model}, **ERRORS},
+    openapi_extra=json_request(contract.ModelCreate),
+)
+async def create_model(caller: ModelWriter, wired: Wired, base: Base, body: JsonBody) -> Response:
+    """Make a model without a version, to push to."""
+    wanted = checked(contract.ModelCreate, body)
+    catalog.check_name(wanted.name)
+    if wanted.owner != caller.username:
+        raise Forbidden(f"You may make models of your own account only: {caller.username}/{wanted.name}.")
+    row = await models.create(wired.database, caller.id, wanted)
+    return answer((await showing(wired, [row], base))(row), 201)
 
 
 @router.get("/models/{owner}/{name}", response_model=contract.Model, responses=ERRORS)
 async def get_model(owner: str, name: str, caller: ModelReader, wired: Wired, base: Base) -> Response:
     """One model with its newest version, and where that is up."""
     row = await visible_model(wired, caller, owner, name)
-    latest = await catalog.find_versions(wired.database, [row.latest_version_id])
-    counts = await catalog.run_counts(wired.database, [f"{owner}/{name}"])
-    shown = rendering.model(row, latest.get(row.latest_version_id), counts.get(f"{owner}/{name}", 0), base)
+    shown = (await showing(wired, [row], base))(row)
     if version := shown["latest_version"]:
         version |= await residence(wired, caller, version["id"])
     return answer(shown)
+
+
+@router.patch(
+    "/models/{owner}/{name}",
+    response_model=contract.Model,
+    responses=ERRORS,
+    openapi_extra=json_request(contract.ModelUpdate),
+)
+async def update_model(
+    owner: str, name: str, caller: ModelWriter, wired: Wired, base: Base, body: JsonBody
+) -> Response:
+    """Change what is said about a model of yours, and who may see it; what is not given stays."""
+    model = await own_model(wired, caller, owner, name)
+    changes = checked(contract.ModelUpdate, body).model_dump(exclude_unset=True)
+    row = await models.change(wired.database, model.id, changes)
+    if row is None:
+        raise NotFound
+    return answer((await showing(wired, [row], base))(row))
+
+
+@router.delete("/models/{owner}/{name}", status_code=204, responses=ERRORS)
+async def delete_model(owner: str, name: str, caller: ModelWriter, wired: Wired) -> Response:
+    """Delete a private model of yours that has no versions; 422 says what keeps it."""
+    await removal.remove_model(wired.database, await own_model(wired, caller, owner, name))
+    return Response(status_code=204)
+
+
+@router.get("/models/{owner}/{name}/readme", response_class=PlainTextResponse, responses=ERRORS)
+async def get_readme(owner: str, name: str, caller: ModelReader, wired: Wired) -> Response:
+    """The model's README, as Markdown; 404 if there is none."""
+    row = await visible_model(wired, caller, owner, name)
+    if not row.readme:
+        raise NotFound
+    return PlainTextResponse(row.readme)
 
 
 async def visible_model(wired: Wired, caller: Row[Any], owner: str, name: str) -> Row[Any]:
@@ -55,4 +127,12 @@ async def visible_model(wired: Wired, caller: Row[Any], owner: str, name: str) -
     row = await catalog.find_model(wired.database, caller.id, owner, name)
     if row is None:
         raise NotFound
+    return row
+
+
+async def own_model(wired: Wired, caller: Row[Any], owner: str, name: str) -> Row[Any]:
+    """A model the caller may change; raises NotFound, or Forbidden for a public one of somebody else."""
+    row = await visible_model(wired, caller, owner, name)
+    if row.account_id != caller.id:
+        raise Forbidden("You may change models of your own account only.")
     return row

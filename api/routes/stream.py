@@ -90,7 +90,7 @@ def _ending(row: Row[Any]) -> str:
     items = len(row.output) if isinstance(row.output, list) else 0
     if row.status == Status.SUCCEEDED:
         return _event("done", f"{row.attempt}:{items}", "{}")
-    if row.status == Status.CANCELED:
+    if row.status in (Status.CANCELED, Status.ABORTED):
         return _event("done", f"{row.attempt}:{items}", '{"reason": "canceled"}')
     detail = msgspec.json.encode({"detail": row.error}).decode()
     done = _event("done", f"{row.attempt}:{items + 1}", '{"reason": "error"}')

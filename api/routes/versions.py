@@ -1,4 +1,4 @@
-"""Versions of a model: push, read, list.
+"""Versions of a model: push, read, list, delete.
 
 A pushed version is only stored here, once its contents have arrived; a worker imports its predictor and publishes its
 schema.
@@ -19,14 +19,14 @@ from api.bodies import answer
 from api.dependencies import Base, ModelReader, ModelWriter, Wired, bounded
 from api.documentation import ERRORS, json_request
 from api.paging import read_page
-from api.routes.models import visible_model
+from api.routes.models import own_model, visible_model
 from api.workers import residence
-from shared import catalog, contract, rendering
+from shared import catalog, contract, removal, rendering
 from shared.contents import Contents
 from shared.contract import VersionStatus
-from shared.errors import Forbidden, InvalidPush, InvalidRequest, NotFound, Problem
+from shared.errors import Forbidden, InvalidPush, NotFound
 from shared.settings import Settings
-from shared.storage import check_files, link_version, store_version
+from shared.storage import check_files, has_files, link_version, store_version
 from shared.tables import Version
 
 router = APIRouter(tags=["versions"])
@@ -54,15 +54,15 @@ async def push_version(owner: str, name: str, request: Request, caller: ModelWri
     """
     if owner != caller.username:
         raise Forbidden(f"You may push to models of your own account only: {caller.username}/{name[:64]}.")
-    if not catalog.NAME.fullmatch(name):
-        rule = "a model's name has up to 63 lower-case letters, digits, dots, dashes and underscores"
-        raise InvalidRequest([Problem("pattern", "name", rule)])
+    catalog.check_name(name)
     body = b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)])
     push = await asyncio.to_thread(_read, body)
     stored = await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", push)
     if not isinstance(stored, str):
         return answer({"missing": stored}, 202)
     row = await catalog.add_version(wired.database, caller.id, owner, name, stored, push.visibility)
+    if not has_files(wired.settings.home, row.id):  # it had been removed before, and its files were just deleted
+        await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", push)
     return answer(rendering.version(row), 200 if row.status == VersionStatus.READY else 201)
 
 
@@ -137,3 +137,14 @@ async def get_version(owner: str, name: str, version_id: str, caller: ModelReade
     if row is None or row.model_id != model.id:
         raise NotFound
     return answer(rendering.version(row) | await residence(wired, caller, row.id))
+
+
+@router.delete("/models/{owner}/{name}/versions/{version_id}", status_code=202, responses=ERRORS)
+async def delete_version(owner: str, name: str, version_id: str, caller: ModelWriter, wired: Wired) -> Response:
+    """Delete a version of a private model of yours; 422 says what keeps it.
+
+    Nobody can run it from now on. Predictions of it that wait are still run, and its files go after them.
+    """
+    model = await own_model(wired, caller, owner, name)
+    await removal.remove_version(wired.database, wired.settings, model, version_id)
+    return Response(status_code=202)

@@ -4,8 +4,18 @@ Shapes only; nothing here reads a row or decides anything. Field names and value
 """
 
 from shared.contract.account import Account, WebhookSecret
+from shared.contract.collections import Collection, CollectionItem, CollectionPage
+from shared.contract.deployments import (
+    Configuration,
+    Deployment,
+    DeploymentChange,
+    DeploymentPage,
+    DeploymentRequest,
+    Hardware,
+    Release,
+)
 from shared.contract.files import File, FilePage, FileUrls
-from shared.contract.models import Model, ModelPage
+from shared.contract.models import ExampleRequest, Model, ModelCreate, ModelPage, ModelUpdate
 from shared.contract.predictions import (
     Prediction,
     PredictionPage,
@@ -14,6 +24,8 @@ from shared.contract.predictions import (
     VersionPredictionRequest,
 )
 from shared.contract.problems import InvalidField, Problem
+from shared.contract.search import FoundCollection, FoundMetadata, FoundModel, FoundPage, SearchResult
+from shared.contract.trainings import Training, TrainingPage, TrainingRequest
 from shared.contract.versions import (
     LinkedFolder,
     MissingContent,
@@ -27,6 +39,7 @@ from shared.contract.versions import (
 from shared.contract.vocabulary import (
     TERMINAL,
     AccountType,
+    Kind,
     Residence,
     Scope,
     Status,
@@ -40,17 +53,34 @@ __all__ = [
     "TERMINAL",
     "Account",
     "AccountType",
+    "Collection",
+    "CollectionItem",
+    "CollectionPage",
+    "Configuration",
+    "Deployment",
+    "DeploymentChange",
+    "DeploymentPage",
+    "DeploymentRequest",
+    "ExampleRequest",
     "File",
     "FilePage",
     "FileUrls",
+    "FoundCollection",
+    "FoundMetadata",
+    "FoundModel",
+    "FoundPage",
+    "Hardware",
     "Holding",
     "InvalidField",
+    "Kind",
     "LinkedFolder",
     "MemoryUse",
     "MissingContent",
     "MissingContents",
     "Model",
+    "ModelCreate",
     "ModelPage",
+    "ModelUpdate",
     "Prediction",
     "PredictionPage",
     "PredictionRequest",
@@ -59,9 +89,14 @@ __all__ = [
     "Push",
     "PushedFile",
     "ReceivedContent",
+    "Release",
     "Residence",
     "Scope",
+    "SearchResult",
     "Status",
+    "Training",
+    "TrainingPage",
+    "TrainingRequest",
     "Version",
     "VersionPage",
     "VersionPredictionRequest",

@@ -45,6 +45,7 @@ class Prediction(BaseModel):
     id: str
     model: str
     version: str
+    deployment: str | None = None
     input: dict[str, Any] | None
     output: Any = None
     logs: str
@@ -57,6 +58,7 @@ class Prediction(BaseModel):
     metrics: dict[str, Any] | None = None
     urls: PredictionUrls
     source: str = "api"
+    deadline: datetime | None = None
     webhook: str | None = None
     webhook_events_filter: list[WebhookEvent] | None = None
 

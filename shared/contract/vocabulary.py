@@ -14,17 +14,27 @@ class Status(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
+    ABORTED = "aborted"
+    """Ended by its deadline before it began; shown as `canceled` to accounts whose clients do not know it."""
 
 
-TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.ABORTED})
+
+
+class Kind(StrEnum):
+    """What is done with a version: its predict() is run, or its train(), which makes a new version."""
+
+    PREDICTION = "prediction"
+    TRAINING = "training"
 
 
 class VersionStatus(StrEnum):
-    """Where a pushed version stands; only a ready one can be run."""
+    """Where a pushed version stands; only a ready one can be run, and a removed one is shown to nobody."""
 
     BUILDING = "building"
     READY = "ready"
     FAILED = "failed"
+    REMOVED = "removed"
 
 
 class Residence(StrEnum):
@@ -56,8 +66,12 @@ class Scope(StrEnum):
 
     PREDICTIONS_READ = "predictions:read"
     PREDICTIONS_WRITE = "predictions:write"
+    TRAININGS_READ = "trainings:read"
+    TRAININGS_WRITE = "trainings:write"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
+    DEPLOYMENTS_READ = "deployments:read"
+    DEPLOYMENTS_WRITE = "deployments:write"
     WEBHOOKS_READ = "webhooks:read"
 
 

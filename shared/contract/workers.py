@@ -13,6 +13,9 @@ from shared.contract.vocabulary import Residence
 class Holding(BaseModel):
     """A version with one worker (ours). `memory` is in bytes, by the worker's memories; `logs` only for its owner.
 
+    `instances` are its processes, with what deployments want of them on this host; `pid` is that of one. `memory`,
+    `running` and `concurrency` are sums.
+
     `logs` is the end of what its process printed outside predictions. `failures` are those in a row.
     """
 
@@ -25,6 +28,9 @@ class Holding(BaseModel):
     memory: dict[str, int]
     running: int
     concurrency: int
+    instances: int
+    min_instances: int | None
+    max_instances: int | None
     last_used_at: datetime
     failures: int
     error: str | None

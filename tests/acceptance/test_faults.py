@@ -4,13 +4,15 @@ These tests come last, because here the instance is broken again and again.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
 from tests.acceptance.events import all_events, events_of, opened, outputs
-from tests.instance import TERMINAL, Api, Instance, until
+from tests.instance import PREDICTORS, TERMINAL, Api, Instance, until
 from tests.receiver import Receiver
 from tests.servers import break_connections
 
@@ -98,6 +100,44 @@ def test_a_killed_worker_costs_no_prediction(instance: Instance, api: Api, recei
     worker.kill()
     assert_each_ends_once(api, receiver, ids, time.monotonic())
     assert instance.processes("predict") != [worker]
+
+
+def test_a_worker_that_wakes_after_it_was_taken_for_dead_is_not_heard(instance: Instance, api: Api):
+    model = instance.model("tells_its_process")
+    api.create(model, wait=True, seconds=0)
+    [worker] = instance.processes("predict")
+    prediction = api.create(model, seconds=3)
+    first = api.until_status(prediction["id"], "processing")
+    worker.suspend()
+    try:
+        with ThreadPoolExecutor() as pool, instance.another_worker():
+            listening = pool.submit(all_events, prediction["urls"]["stream"])
+            until(lambda: api.prediction(prediction["id"]).get("started_at", first["started_at"]) > first["started_at"])
+            worker.resume()
+            ended = api.until_status(prediction["id"], *TERMINAL)
+            heard = listening.result()
+    finally:
+        worker.resume()
+    assert ended["status"] == "succeeded"
+    assert len(set(ended["output"])) == 1
+    for events in (heard, all_events(prediction["urls"]["stream"])):
+        assert outputs(events) == ended["output"]
+        assert events[-1].data == "{}"
+
+
+def test_a_killed_worker_costs_a_training_time_only(instance: Instance, api: Api, tmp_path: Path):
+    name, _, version_id = instance.model("learns").partition(":")
+    instance.push(PREDICTORS / "echo", "pinion/tuned-twice")
+    gate = tmp_path / "gate"
+    body = {"destination": "pinion/tuned-twice", "input": {"word": "patience", "waits_for": str(gate)}}
+    training = f"/trainings/{api.post(f'/models/{name}/versions/{version_id}/trainings', json=body).json()['id']}"
+    until(lambda: "learning" in api.get(training).json()["logs"])
+    [worker] = instance.processes("predict")
+    worker.kill()
+    gate.touch()
+    done = until(lambda: (found := api.get(training).json())["status"] in TERMINAL and found, ENDED_SECONDS)
+    assert (done["status"], done["error"]) == ("succeeded", None)
+    assert api.create("pinion/tuned-twice", wait=True)["output"] == "I learned patience"
 
 
 def test_a_killed_sender_costs_no_webhook(instance: Instance, api: Api, receiver: Receiver):

@@ -59,6 +59,11 @@ def test_a_prediction_is_created_read_waited_for_and_listed(instance: Instance):
     assert answer["isListed"]
 
 
+def test_what_is_canceled_or_aborted_ends(instance: Instance):
+    ends = answer_of(instance, "cancel.mjs", instance.model("counts_slowly"), {"to": 1000, "seconds": 0.1})
+    assert ends == [True, "canceled", "canceled"]
+
+
 def test_a_file_goes_in_and_comes_back_the_same(instance: Instance):
     answer = answer_of(instance, "files.mjs", instance.model("copies_a_file"), "grüße\r\n--\r\n")
     assert answer == {"name": "letter.txt", "type": "text/plain; charset=utf-8", "text": "grüße\r\n--\r\n"}

@@ -1,5 +1,9 @@
 """Fixtures on real databases and real Redis servers, for both ways Pinion is run."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,7 +22,9 @@ from shared.tables import Table
 from tests.database_fixtures import (
     BACKENDS,
     LOOPBACK,
+    PROJECT,
     Backend,
+    Command,
     PrivateValkey,
     Rows,
     backend,
@@ -85,6 +91,19 @@ async def _empty(database: Database) -> None:
     async with database.transaction() as transaction:
         for table in reversed(Table.metadata.sorted_tables):
             await transaction.execute(delete(table))
+
+
+@pytest.fixture
+def pinion(servers: Backend, database: Database, tmp_path: Path) -> Command:
+    """Runs `pinion …` on the database of the test."""
+    given = {"PINION_HOME": str(tmp_path), "DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+
+    async def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "cli", *arguments]
+        options = {"cwd": PROJECT, "env": {**os.environ, **given}, "capture_output": True, "text": True}
+        return await asyncio.to_thread(subprocess.run, command, **options)
+
+    return run
 
 
 @pytest_asyncio.fixture

@@ -16,13 +16,13 @@ from fastapi.routing import iter_route_contexts
 from api.app import create_app
 from shared import files
 from shared.contents import Contents
-from shared.contract import Scope, Visibility
-from shared.database import Database
+from shared.contract import Kind, Scope, Visibility
+from shared.database import Database, clock
 from shared.file_store import Incoming
 from shared.files import Description
 from shared.ids import new_id
 from shared.settings import Settings
-from shared.tables import Model
+from shared.tables import Model, Prediction
 from tests.database_fixtures import Rows
 
 OWNERS_TOKEN = "r8_" + "o" * 37
@@ -46,11 +46,27 @@ ATTEMPTS = {
     # With the id of a prediction, but not its secret.
     "GET /v1/streams/{token}": Attempt(is_open=True),
     "GET /v1/models/{owner}/{name}": Attempt(),
+    "PATCH /v1/models/{owner}/{name}": Attempt(body={"description": "mine"}),
+    "DELETE /v1/models/{owner}/{name}": Attempt(),
+    "GET /v1/models/{owner}/{name}/readme": Attempt(),
+    "GET /v1/models/{owner}/{name}/examples": Attempt(),
+    "POST /v1/models/{owner}/{name}/examples": Attempt(body={"prediction": "0" * 26}),
+    "DELETE /v1/models/{owner}/{name}/examples/{prediction_id}": Attempt(),
     "POST /v1/models/{owner}/{name}/predictions": Attempt(body={"input": {}}),
     "GET /v1/models/{owner}/{name}/versions": Attempt(),
     "GET /v1/models/{owner}/{name}/versions/{version_id}": Attempt(),
+    "DELETE /v1/models/{owner}/{name}/versions/{version_id}": Attempt(),
+    # A collection belongs to nobody; which of its models are shown is tested with them.
+    "GET /v1/collections/{slug}": Attempt(is_open=True),
     # The name alone says that it is not the caller's, whether there is such a model or not.
     "POST /v1/models/{owner}/{name}/versions": Attempt(403, body={}),
+    "GET /v1/deployments/{owner}/{name}": Attempt(),
+    "PATCH /v1/deployments/{owner}/{name}": Attempt(body={"min_instances": 1}),
+    "POST /v1/deployments/{owner}/{name}/predictions": Attempt(body={"input": {}}),
+    "DELETE /v1/deployments/{owner}/{name}": Attempt(),
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Attempt(body={"destination": "ada/echo"}),
+    "GET /v1/trainings/{training_id}": Attempt(),
+    "POST /v1/trainings/{training_id}/cancel": Attempt(),
     "GET /v1/files/{file_id}": Attempt(),
     "DELETE /v1/files/{file_id}": Attempt(),
     "GET /v1/files/{file_id}/download": Attempt(is_open=True),
@@ -69,11 +85,34 @@ SCOPES: dict[str, Scope | None] = {
     "POST /v1/predictions/{prediction_id}/cancel": Scope.PREDICTIONS_WRITE,
     "GET /v1/streams/{token}": None,
     "GET /v1/models": Scope.MODELS_READ,
+    "POST /v1/models": Scope.MODELS_WRITE,
+    "QUERY /v1/models": Scope.MODELS_READ,
+    "GET /v1/search": Scope.MODELS_READ,
+    "GET /v1/collections": Scope.MODELS_READ,
+    "GET /v1/collections/{slug}": Scope.MODELS_READ,
     "GET /v1/models/{owner}/{name}": Scope.MODELS_READ,
+    "PATCH /v1/models/{owner}/{name}": Scope.MODELS_WRITE,
+    "DELETE /v1/models/{owner}/{name}": Scope.MODELS_WRITE,
+    "GET /v1/models/{owner}/{name}/readme": Scope.MODELS_READ,
+    "GET /v1/models/{owner}/{name}/examples": Scope.MODELS_READ,
+    "POST /v1/models/{owner}/{name}/examples": Scope.MODELS_WRITE,
+    "DELETE /v1/models/{owner}/{name}/examples/{prediction_id}": Scope.MODELS_WRITE,
     "POST /v1/models/{owner}/{name}/predictions": Scope.PREDICTIONS_WRITE,
     "GET /v1/models/{owner}/{name}/versions": Scope.MODELS_READ,
     "GET /v1/models/{owner}/{name}/versions/{version_id}": Scope.MODELS_READ,
+    "DELETE /v1/models/{owner}/{name}/versions/{version_id}": Scope.MODELS_WRITE,
     "POST /v1/models/{owner}/{name}/versions": Scope.MODELS_WRITE,
+    "GET /v1/deployments": Scope.DEPLOYMENTS_READ,
+    "POST /v1/deployments": Scope.DEPLOYMENTS_WRITE,
+    "GET /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_READ,
+    "PATCH /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_WRITE,
+    "DELETE /v1/deployments/{owner}/{name}": Scope.DEPLOYMENTS_WRITE,
+    "POST /v1/deployments/{owner}/{name}/predictions": Scope.PREDICTIONS_WRITE,
+    "GET /v1/hardware": None,
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings": Scope.TRAININGS_WRITE,
+    "GET /v1/trainings": Scope.TRAININGS_READ,
+    "GET /v1/trainings/{training_id}": Scope.TRAININGS_READ,
+    "POST /v1/trainings/{training_id}/cancel": Scope.TRAININGS_WRITE,
     "GET /v1/workers": Scope.MODELS_READ,
     "GET /metrics": Scope.MODELS_READ,
     "PUT /v1/contents/{sha256}": Scope.MODELS_WRITE,
@@ -122,8 +161,11 @@ class Property:
 async def owned(database: Database, settings: Settings, tmp_path: Path) -> Property:
     owner = await Rows.made(database, "ada")
     await owner.add_token(OWNERS_TOKEN)
-    await owner.change(Model, Model.id == owner.model_id, visibility=Visibility.PRIVATE)
+    await owner.change(Model, Model.id == owner.model_id, visibility=Visibility.PRIVATE, readme="# Echo")
     prediction = await owner.waiting(streams=True)
+    await owner.deployed("echo")
+    await owner.change(Prediction, Prediction.id == prediction.id, example_since=clock())
+    training = await owner.waiting(kind=Kind.TRAINING, destination="ada/echo")
     with Incoming(settings.home) as incoming:
         incoming.write(b"secret")
         incoming.complete()
@@ -135,21 +177,25 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
     arrival.close()
     real = {
         "prediction_id": prediction.id,
+        "training_id": training.id,
         "token": prediction.id + "x" * 26,
         "owner": "ada",
         "name": "echo",
         "version_id": owner.version_id,
         "file_id": upload.id,
         "sha256": digest,
+        "slug": "none",
     }
     unknown = {
         "prediction_id": new_id(),
+        "training_id": new_id(),
         "token": new_id() + new_id(),
         "owner": "nobody",
         "name": "nothing",
         "version_id": "0" * 64,
         "file_id": new_id(),
         "sha256": "0" * 64,
+        "slug": "none",
     }
     return Property(owner, real, unknown)
 

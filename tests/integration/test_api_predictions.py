@@ -14,7 +14,7 @@ from shared.lifecycle import Ending, Progress
 from shared.queue import PredictJob, RedisPool, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Model, Prediction, Version
-from tests.database_fixtures import Rows, serving, until
+from tests.database_fixtures import TOKEN, Rows, serving, until
 
 PATH = "/v1/predictions"
 HOOK = "http://127.0.0.1:9/hook"
@@ -269,3 +269,46 @@ async def test_a_version_whose_schema_cannot_be_checked_breaks_nothing_else(
     answer = await client.post(PATH, json={"version": version_id, "input": {}})
     assert answer.status_code == 422
     assert (await client.post(PATH, json={"version": rows.version_id, "input": {}})).status_code == 201
+
+
+async def test_the_token_that_one_client_sends_in_the_input_is_kept_nowhere(
+    client: httpx.AsyncClient, rows: Rows, redis: RedisPool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """replicate-javascript 1.4.0 sends itself, with its token, where files are to go as data URLs."""
+    takes_all = {"type": "object", "properties": {"text": {"type": "string"}}, "additionalProperties": True}
+    version_id = await rows.add_version(openapi_schema={"components": {"schemas": {"Input": takes_all}}})
+    leaking = {"auth": TOKEN, "userAgent": "replicate-javascript/1.4.0", "text": "hi"}
+    for version in (rows.version_id, version_id):
+        for headers in ({}, {"Idempotency-Key": version}):
+            body = {"version": version, "input": leaking, "webhook": HOOK}
+            answer = await client.post(PATH, json=body, headers=headers)
+            assert answer.status_code == 201
+            assert "auth" not in answer.json()["input"]
+            assert TOKEN not in str(await rows.prediction(answer.json()["id"]))
+    refused = await client.post(PATH, json={"version": version_id, "input": leaking | {"text": 5}})
+    assert refused.status_code == 422
+    assert TOKEN not in refused.text
+    assert not [key for key in await redis.keys("*") if TOKEN.encode() in (await redis.dump(key) or b"")]
+    assert TOKEN not in "".join(capfd.readouterr())
+
+
+async def test_an_input_called_auth_that_is_not_the_token_is_an_input(client: httpx.AsyncClient, rows: Rows) -> None:
+    schema = {"type": "object", "properties": {"auth": {"type": "string"}}}
+    version_id = await rows.add_version(openapi_schema={"components": {"schemas": {"Input": schema}}})
+    shown = await created(client, {"version": version_id, "input": {"auth": "hello"}})
+    assert shown["input"] == {"auth": "hello"}
+
+
+async def test_whoever_waits_in_vain_is_told_where_to_look(client: httpx.AsyncClient, rows: Rows) -> None:
+    answer = await client.post(PATH, json={"version": rows.version_id, "input": {}}, headers={"Prefer": "wait=0.1"})
+    assert (answer.status_code, answer.headers["location"]) == (202, answer.json()["urls"]["get"])
+    assert (answer.json()["status"], "output" in answer.json()) == ("starting", False)
+
+
+async def test_whoever_waits_is_told_of_a_cancel_at_once(client: httpx.AsyncClient, rows: Rows) -> None:
+    body = {"version": rows.version_id, "input": {}}
+    asking = asyncio.create_task(client.post(PATH, json=body, headers={"Prefer": "wait"}))
+    row = await until(lambda: newest(rows))
+    assert (await client.post(f"{PATH}/{row.id}/cancel")).status_code == 200
+    answer = await asking
+    assert (answer.status_code, answer.json()["status"], answer.json()["output"]) == (201, "canceled", None)

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
 from shared import lifecycle
+from shared.contract import Kind
 from shared.contract import Worker as WorkerShape
 from shared.database import Database, clock
 from shared.ids import new_id
@@ -80,6 +81,9 @@ def holding(version_id: str, **changes: Any) -> dict[str, Any]:
         "memory": {"host": 1000, "gpu0": 2000},
         "running": 0,
         "concurrency": 1,
+        "instances": 1,
+        "min_instances": None,
+        "max_instances": None,
         "last_used_at": "2026-01-01T00:00:00.000000Z",
         "failures": 0,
         "error": None,
@@ -168,10 +172,12 @@ async def test_prometheus_reads_queues_workers_models_webhooks_and_this_process(
     waiting = await rows.waiting(version_id=version_id, webhook="http://127.0.0.1:9/")
     await rows.running(version_id=version_id)
     async with rows.database.transaction() as transaction:
-        await lifecycle.fail(transaction, waiting, "for the sake of its message")
+        await lifecycle.fail(transaction, waiting, "for the sake of its message", None)
     await rows.waiting(version_id=version_id)
+    await rows.waiting(version_id=version_id, kind=Kind.TRAINING, destination="pinion/tuned")
     worker = alive.presence.id
     shown = await figures(client)
+    assert shown.of("pinion_trainings", "starting") == 1
     assert shown.of("pinion_queue_depth", *version) == 1
     assert shown.of("pinion_queue_oldest_seconds", *version) >= 0
     assert shown.of("pinion_predictions_running", *version) == 1

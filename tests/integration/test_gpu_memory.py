@@ -43,6 +43,9 @@ class Driver:
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 
+    def nvmlDeviceGetName(self, handle: int) -> str:
+        return "NVIDIA H100 80GB HBM3"
+
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[Any]:
         self.nvmlInit()
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.taken.get(handle, {}).items()]

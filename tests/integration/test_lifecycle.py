@@ -49,7 +49,7 @@ async def succeed(transaction: Transaction, row: Row[Any]) -> Any:
 
 
 async def fail(transaction: Transaction, row: Row[Any]) -> Any:
-    return await lifecycle.fail(transaction, row, "It broke.")
+    return await lifecycle.fail(transaction, row, "It broke.", ["half"])
 
 
 async def cancel(transaction: Transaction, row: Row[Any]) -> Any:
@@ -57,7 +57,7 @@ async def cancel(transaction: Transaction, row: Row[Any]) -> Any:
 
 
 async def cancel_lost(transaction: Transaction, row: Row[Any]) -> Any:
-    return await lifecycle.cancel_lost(transaction, row)
+    return await lifecycle.cancel_lost(transaction, row, ["half"])
 
 
 async def redeliver(transaction: Transaction, row: Row[Any]) -> Any:
@@ -209,10 +209,10 @@ async def test_canceling_what_does_not_exist_does_nothing(database: Database) ->
     assert transaction.outbox == []
 
 
-async def test_failing_from_outside_keeps_what_came_so_far(database: Database, rows: Rows) -> None:
+async def test_failing_from_outside_keeps_the_logs_and_what_was_told(database: Database, rows: Rows) -> None:
     row = await rows.running()
     async with database.transaction() as transaction:
-        await lifecycle.record(transaction, progress(row, ["half"], "some logs"), WebhookEvent.OUTPUT, 1)
+        await lifecycle.record(transaction, progress(row, ["ha"], "some logs"), WebhookEvent.OUTPUT, 1)
     await done(database, fail, row)
     failed = await rows.prediction(row.id)
     assert (failed.status, failed.error) == (Status.FAILED, "It broke.")

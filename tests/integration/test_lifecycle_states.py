@@ -17,11 +17,12 @@ from sqlalchemy import Row
 
 from shared import lifecycle
 from shared.contract import TERMINAL, Status, WebhookEvent
-from shared.database import Database, Transaction
+from shared.database import Database, Transaction, clock
 from shared.lifecycle import Ending, Progress
 from shared.live import Chunk
 from shared.queue import open_redis
 from shared.settings import Settings
+from shared.tables import Prediction
 from tests.database_fixtures import Rows, alembic
 
 WORKERS = st.sampled_from(["alice", "bob"])
@@ -33,7 +34,8 @@ HOOK = "http://127.0.0.1:9/hook"
 EDGES = {
     (Status.STARTING, Status.PROCESSING),
     (Status.PROCESSING, Status.STARTING),
-    *((status, end) for status in (Status.STARTING, Status.PROCESSING) for end in TERMINAL),
+    *((status, end) for status in (Status.STARTING, Status.PROCESSING) for end in TERMINAL - {Status.ABORTED}),
+    (Status.STARTING, Status.ABORTED),
 }
 
 
@@ -133,7 +135,7 @@ class Life(RuleBasedStateMachine):
     def finish(self, row: Row[Any], status: Status, dies: bool) -> None:
         ending = Ending(row, status, None, Progress(row.id, row.attempt, ["end"], "", {}), row.started_at)
         is_mine = self.change(lambda transaction: lifecycle.finish(transaction, ending), dies)
-        assert dies or is_mine == self.may_write(row)
+        assert dies or is_mine == (self.may_write(row) or self.has_ended_so(ending))
 
     @precondition(lambda self: self.now.status == Status.PROCESSING)
     @rule(dies=DIES)
@@ -162,13 +164,24 @@ class Life(RuleBasedStateMachine):
     @rule(row=seen, is_meant=RARELY)
     def cancel_lost(self, row: Row[Any], is_meant: bool) -> None:
         if is_meant and row.status not in TERMINAL:
-            ended = self.change(lambda transaction: lifecycle.cancel_lost(transaction, row))
+            ended = self.change(lambda transaction: lifecycle.cancel_lost(transaction, row, row.output))
             assert (ended is not None) == self.is_unchanged(row)
+
+    @rule(is_meant=RARELY, dies=DIES)
+    def expire(self, is_meant: bool, dies: bool) -> None:
+        if is_meant:
+            self.move_deadline(clock(-1))
+            self.change(lambda transaction: lifecycle.expire(transaction, self.now.id), dies)
+            self.move_deadline(None)
+            ended = {} if dies else {Status.STARTING: Status.ABORTED}
+            assert self.read().status == ended.get(self.now.status, self.now.status)
 
     @rule(is_meant=RARELY)
     def fail(self, is_meant: bool) -> None:
         if is_meant:
-            failed = self.change(lambda transaction: lifecycle.fail(transaction, self.now, "It broke."))
+            failed = self.change(
+                lambda transaction: lifecycle.fail(transaction, self.now, "It broke.", self.now.output)
+            )
             assert (failed is not None) == (self.now.status not in TERMINAL)
 
     @invariant()
@@ -211,8 +224,18 @@ class Life(RuleBasedStateMachine):
         assert owed.count("completed") == (row.status in TERMINAL)
         assert "completed" not in owed[:-1]
 
+    def move_deadline(self, moment: Any) -> None:
+        if self.now.status not in TERMINAL:
+            self.run(self.world.rows.change(Prediction, Prediction.id == self.now.id, deadline=moment))
+
     def read(self) -> Row[Any]:
         return self.run(self.world.rows.prediction(self.now.id))
+
+    def has_ended_so(self, ending: Ending) -> bool:
+        """Then it is repeated because its answer was lost, and only told again."""
+        now = self.now
+        is_same = (now.attempt, now.completed_at) == (ending.row.attempt, ending.completed_at)
+        return is_same and now.status == ending.status
 
     def may_write(self, attempt: Row[Any]) -> bool:
         return self.now.status == Status.PROCESSING and self.now.attempt == attempt.attempt

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.ids import new_id
 from shared.live import CancelRequest, Chunk, Feed, cancel_channel, channel, replay, stream_key
 from shared.queue import RedisPool
 from shared.settings import Settings
 from tests.database_fixtures import PrivateValkey, redis_at, until
 
-P = "prediction"
+P = new_id()  # channels are the same in all databases of a server
 FIRST = Chunk(P, 1, 0, ["a", "b"])
 SECOND = Chunk(P, 1, 2, ["c"])
 LAST = Chunk(P, 1, 3, [], finished=True)
@@ -154,8 +155,9 @@ async def test_one_that_comes_while_another_leaves_still_hears(redis: RedisPool,
         async with feed.follow(channel(P)) as heard:
             await leaving
             await until(lambda: listeners(redis, channel(P)))
-            await tell(redis, FIRST)
-            assert await heard_next(heard) == FIRST
+            told = Chunk(P, 1, number, ["a"])
+            await tell(redis, told)
+            assert await heard_next(heard) == told
 
 
 async def test_a_follower_that_is_canceled_leaves_no_channel_behind(redis: RedisPool, feed: Feed) -> None:

@@ -51,7 +51,7 @@ def test_an_output_that_is_a_number_becomes_a_text_and_all_else_stays(tmp_path: 
     with closing(sqlite3.connect(file, isolation_level=None)) as old:
         _insert_predictions(old, "0.5", "12", '"text"', '{"a": 1.0}', None)
         indexes = _declared(old, "index")
-    alembic("upgrade", f"sqlite:///{file}", tmp_path, "head")
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0008")
     with closing(sqlite3.connect(file, isolation_level=None)) as new:
         outputs = new.execute("SELECT output FROM predictions ORDER BY id").fetchall()
         assert outputs == [("0.5",), ("12",), ('"text"',), ('{"a": 1.0}',), (None,)]

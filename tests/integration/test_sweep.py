@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Row, func, insert, select
 
@@ -14,7 +15,7 @@ from shared.contract import Status, VersionStatus, WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
 from shared.lifecycle import Progress
-from shared.live import Chunk
+from shared.live import Chunk, channel, replay
 from shared.queue import BUILD_QUEUE, DELIVER_QUEUE, BuildJob, PredictJob, RedisPool, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
@@ -210,7 +211,41 @@ async def test_one_whose_output_was_streamed_but_not_saved_fails_too(
     await database.send([Chunk(row.id, row.attempt, 0, ["seen"])])
     await sweep.tick()
     failed = await rows.prediction(row.id)
-    assert (failed.status, failed.error) == (Status.FAILED, LOST_AFTER_OUTPUT)
+    assert (failed.status, failed.error, failed.output) == (Status.FAILED, LOST_AFTER_OUTPUT, ["seen"])
+
+
+@pytest.mark.parametrize("is_to_be_canceled", [False, True])
+async def test_all_that_was_streamed_is_kept_with_what_was_saved(
+    database: Database, rows: Rows, sweep: Sweep, is_to_be_canceled: bool
+) -> None:
+    row = await rows.running(await dead_worker(rows), streams=True)
+    async with rows.database.transaction() as transaction:
+        await lifecycle.record(transaction, Progress(row.id, 1, ["a", "b"], "", {}), WebhookEvent.OUTPUT, 1)
+        if is_to_be_canceled:
+            await lifecycle.cancel(transaction, row.id)
+    await database.send([Chunk(row.id, 1, 0, ["a"]), Chunk(row.id, 1, 1, ["b", "c"]), Chunk(row.id, 1, 3, ["d"])])
+    await sweep.tick()
+    ended = await rows.prediction(row.id)
+    assert ended.status == (Status.CANCELED if is_to_be_canceled else Status.FAILED)
+    assert ended.output == ["a", "b", "c", "d"]
+
+
+async def test_an_attempt_that_was_taken_for_dead_is_heard_by_nobody_when_it_wakes(
+    database: Database, redis: RedisPool, rows: Rows, sweep: Sweep
+) -> None:
+    row = await rows.running(await dead_worker(rows), streams=True)
+    await sweep.tick()
+    async with redis.pubsub() as pubsub:
+        await pubsub.subscribe(channel(row.id))
+        assert (await pubsub.get_message(timeout=10))["type"] == "subscribe"
+        await database.send([Chunk(row.id, 1, 0, ["stale"])])
+        again = await rows.claimed(await rows.prediction(row.id), await add_worker(rows))
+        fresh = Chunk(row.id, again.attempt, 0, ["fresh"])
+        await database.send([fresh, Chunk(row.id, 1, 1, ["stale"])])
+        heard = await pubsub.get_message(timeout=10)
+        assert msgspec.json.decode(heard["data"], type=Chunk) == fresh
+        assert await pubsub.get_message() is None
+    assert await replay(redis, row.id) == [fresh]
 
 
 async def test_one_that_was_to_be_canceled_is_canceled_and_not_begun_again(rows: Rows, sweep: Sweep) -> None:

@@ -31,6 +31,9 @@ def model(**changes: Any) -> dict[str, Any]:
         "memory": {"host": 123 * 2**20, "gpu0": 5 * 2**30},
         "running": 0,
         "concurrency": 4,
+        "instances": 1,
+        "min_instances": None,
+        "max_instances": None,
         "last_used_at": (NOW - timedelta(seconds=90)).isoformat(),
         "failures": 0,
         "error": None,
@@ -51,9 +54,27 @@ def worker(*models: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def test_a_model_that_is_up_is_one_line_with_all_one_wants_to_know() -> None:
     heading, columns, line = printed(worker(model())).splitlines()
     assert heading.split(" · ") == ["near", "host 123 MiB of 12 GiB", "gpu0 5.0 GiB of 72 GiB"]
-    assert columns.split() == ["MODEL", "VERSION", "STATE", "PID", "HOST", "GPU0", "RUNNING", "LAST", "USED"]
+    assert columns.split() == [
+        "MODEL",
+        "VERSION",
+        "STATE",
+        "PID",
+        "INSTANCES",
+        "HOST",
+        "GPU0",
+        "RUNNING",
+        "LAST",
+        "USED",
+    ]
     assert line.split("  ") != [line]
-    assert " ".join(line.split()) == "pinion/[echo] 3a0cdedf9a3c warm 4217 123 MiB 5.0 GiB 0 of 4 1 min ago"
+    assert " ".join(line.split()) == "pinion/[echo] 3a0cdedf9a3c warm 4217 1 123 MiB 5.0 GiB 0 of 4 1 min ago"
+
+
+def test_what_deployments_want_is_shown_beside_what_there_is() -> None:
+    assert "warm   4217  2 of 1 to 3" in printed(worker(model(instances=2, min_instances=1, max_instances=3)))
+    assert "cold        0 of 0 to 3" in printed(
+        worker(model(state="cold", pid=None, memory={}, instances=0, min_instances=0, max_instances=3))
+    )
 
 
 def test_an_unhealthy_model_says_why_and_when_it_is_tried_again() -> None:

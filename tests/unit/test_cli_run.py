@@ -183,12 +183,11 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
         ("POST", versions, 201, {"id": VERSION, "status": "building", "logs": ""}),
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "building", "logs": "one\n"}),
         ("GET", f"{versions}/{VERSION}", 200, {"id": VERSION, "status": "ready", "logs": "one\ntwo\n"}),
-        FOUND,
     ]
     push(str(model), "ada/echo", url)
     shown = capsys.readouterr()
     assert shown.err == "one\ntwo\n"
-    assert shown.out == f"ada/echo:{VERSION}\nhttp://pinion.example/ada/echo\n"
+    assert shown.out == f"ada/echo:{VERSION}\n{url}/v1/models/ada/echo\n"
     (*_, told), (*_, sent) = script.requests[:2]
     described = {"path": "cog.yaml", "size": len(content), "sha256": digest, "executable": False}
     assert json.loads(told) == {"files": [described]}
@@ -196,9 +195,9 @@ def test_a_pushed_folder_arrives_and_its_log_is_shown_once(
 
 
 def test_of_a_log_that_lost_its_beginning_the_rest_is_shown_once() -> None:
-    assert push_module._unseen("one\ntwo\n", "one\ntwo\nthree\n") == "three\n"
+    assert push_module.unseen("one\ntwo\n", "one\ntwo\nthree\n") == "three\n"
     long = "x" * 300 + "end\n"
-    assert push_module._unseen(long, long[50:] + "more\n") == "more\n"
+    assert push_module.unseen(long, long[50:] + "more\n") == "more\n"
 
 
 def test_a_version_that_cannot_be_built_fails_the_command(script: Script, url: str, model: Path) -> None:

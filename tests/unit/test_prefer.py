@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.routes.predictions import WAIT_SECONDS_MAX, wait_seconds
+from api.create_options import WAIT_SECONDS_MAX, wait_seconds
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,15 @@ import pytest
 from shared.contents import Contents
 from shared.contract import PushedFile
 from shared.errors import Conflict, InvalidPush
-from shared.storage import check_files, link_version, store_version, version_folder
+from shared.storage import (
+    check_files,
+    copy_version,
+    derive_version,
+    derived_id,
+    link_version,
+    store_version,
+    version_folder,
+)
 
 MODEL = "pinion/echo"
 LIMIT = 4_000_000
@@ -257,6 +265,46 @@ def test_what_is_pushed_after_it_was_linked_does_not_depend_on_the_folder(tmp_pa
     assert link_version(tmp_path, MODEL, described(), source) == version_id
     assert not version_folder(tmp_path, version_id).is_symlink()
     assert everything_in(source) == sorted(FILES)
+
+
+def test_a_version_made_of_another_has_its_files_and_shares_what_is_large(tmp_path: Path) -> None:
+    source_id = store(tmp_path, {**FILES, "large.bin": LARGE})
+    source = version_folder(tmp_path, source_id)
+    (source / "__pycache__").mkdir()
+    version_id = derived_id("pinion/tuned", source_id, "f" * 64)
+    for _ in range(2):
+        derive_version(tmp_path, version_id, source_id)
+    made = version_folder(tmp_path, version_id)
+    paths = {str(path.relative_to(made)): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    assert paths == {**FILES, "large.bin": LARGE}
+    assert (made / "large.bin").samefile(source / "large.bin")
+    assert not (made / "predict.py").samefile(source / "predict.py")
+
+
+def test_a_version_made_of_a_linked_one_does_not_depend_on_the_folder(tmp_path: Path, source: Path) -> None:
+    (source / "predict.py").chmod(0o444)
+    source_id = link_version(tmp_path, MODEL, described(), source)
+    derive_version(tmp_path, "f" * 64, source_id)
+    (source / "predict.py").chmod(0o644)
+    (source / "predict.py").write_text("changed")
+    assert (version_folder(tmp_path, "f" * 64) / "predict.py").read_bytes() == FILES["predict.py"]
+
+
+def test_the_id_of_a_version_made_of_another_is_that_of_all_it_is_made_of() -> None:
+    given = [("pinion/tuned", "1" * 64, "2" * 64), ("pinion/other", "1" * 64, "2" * 64)]
+    given += [("pinion/tuned", "3" * 64, "2" * 64), ("pinion/tuned", "1" * 64, "3" * 64)]
+    ids = {derived_id(*parts) for parts in given}
+    assert len(ids) == len(given)
+    assert all(re.fullmatch("[0-9a-f]{64}", version_id) for version_id in ids)
+
+
+def test_a_copy_to_work_in_can_be_written_to_and_shares_nothing(tmp_path: Path) -> None:
+    source_id = store(tmp_path, {**FILES, "large.bin": LARGE})
+    copy_version(tmp_path, source_id, tmp_path / "copy")
+    copied = tmp_path / "copy" / "large.bin"
+    assert copied.stat().st_mode & 0o200
+    copied.write_bytes(b"changed")
+    assert (version_folder(tmp_path, source_id) / "large.bin").read_bytes() == LARGE
 
 
 @pytest.mark.parametrize("place", ["nowhere", "source"])

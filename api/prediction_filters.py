@@ -1,0 +1,66 @@
+"""Which predictions a list is to show: what its query parameters say, as conditions on rows.
+
+Whose predictions, and which page of them, is not known here.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+from sqlalchemy import ColumnElement, and_, or_
+
+from shared.contract import Status
+from shared.database import clock
+from shared.errors import MalformedRequest
+from shared.tables import Prediction
+
+_WEB_SECONDS = 14 * 86_400.0
+"""As on Replicate, what was made in the browser is listed for two weeks."""
+_Text = Query(pattern=r"^[!-~]+$", max_length=255)
+
+
+async def prediction_filters(
+    created_after: Annotated[datetime | None, Query(description="Not before this moment.")] = None,
+    created_before: Annotated[datetime | None, Query(description="Before this moment.")] = None,
+    source: Annotated[
+        Literal["web"] | None, Query(description="Made in the browser, within the last two weeks.")
+    ] = None,
+    status: Annotated[Status | None, Query(description="As it is shown.")] = None,
+    model: Annotated[str | None, _Text] = None,
+    version: Annotated[str | None, _Text] = None,
+    deployment: Annotated[str | None, _Text] = None,
+) -> list[ColumnElement[bool]]:
+    """One condition for each parameter that was given."""
+    conditions = (
+        None if created_after is None else Prediction.created_at >= _in_utc(created_after),
+        None if created_before is None else Prediction.created_at < _in_utc(created_before),
+        None if source is None else _is_from(source),
+        None if status is None else _is_shown_as(status),
+        None if model is None else Prediction.model == model,
+        None if version is None else Prediction.version_id == version,
+        None if deployment is None else Prediction.deployment == deployment,
+    )
+    return [condition for condition in conditions if condition is not None]
+
+
+Filters = Annotated[list[ColumnElement[bool]], Depends(prediction_filters)]
+
+
+def _is_from(source: str) -> ColumnElement[bool]:
+    return and_(Prediction.source == source, Prediction.created_at > clock(-_WEB_SECONDS))
+
+
+def _is_shown_as(status: Status) -> ColumnElement[bool]:
+    """See `rendering`: to most accounts an aborted prediction is a canceled one."""
+    is_hidden = and_(Prediction.status == Status.ABORTED, Prediction.shows_aborted.is_(False))
+    if status is Status.CANCELED:
+        return or_(Prediction.status == status, is_hidden)
+    return and_(Prediction.status == status, ~is_hidden)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A moment without a zone is taken for UTC."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise MalformedRequest("created_after or created_before lies outside of time in UTC.") from error

@@ -1,0 +1,44 @@
+"""Collections: list and read.
+
+They are made on the command line, with `pinion collection`.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import select
+
+from api.bodies import answer
+from api.dependencies import Base, ModelReader, Wired
+from api.documentation import ERRORS
+from api.models import showing
+from api.paging import read_page
+from shared import collections, contract, rendering
+from shared.errors import NotFound
+from shared.tables import Collection
+
+router = APIRouter(tags=["collections"])
+
+PAGE_SIZE = 100
+
+
+@router.get("/collections", response_model=contract.CollectionPage, responses=ERRORS)
+async def list_collections(
+    request: Request, caller: ModelReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
+) -> Response:
+    """All collections, newest first."""
+    page = await read_page(wired, select(Collection.__table__), Collection, cursor, PAGE_SIZE)
+    return answer(page.render(request, base, rendering.collection))
+
+
+@router.get("/collections/{slug}", response_model=contract.Collection, responses=ERRORS)
+async def get_collection(slug: str, caller: ModelReader, wired: Wired, base: Base) -> Response:
+    """One collection, with those of its models that you may see."""
+    row = await collections.find(wired.database, slug)
+    if row is None:
+        raise NotFound
+    async with wired.database.reading() as connection:
+        models = (await connection.execute(collections.models_in([row.id], caller.id))).all()
+    show = await showing(wired, models, base)
+    inside = {"full_description": row.full_description, "models": [show(model) for model in models]}
+    return answer(rendering.collection(row) | inside)

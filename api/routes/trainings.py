@@ -1,0 +1,104 @@
+"""Trainings: create, read, list, cancel.
+
+Running one is the worker's business; what its result becomes stands in `shared/trainings`.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Row, select
+
+from api import waiting
+from api.bodies import answer, checked
+from api.creation import webhook_wishes
+from api.dependencies import (
+    Base,
+    JsonBody,
+    Services,
+    TrainingCreator,
+    TrainingPoller,
+    TrainingReader,
+    TrainingWriter,
+    Wired,
+)
+from api.documentation import ERRORS, json_request
+from api.paging import read_page
+from shared import catalog, contract, files, lifecycle, rendering, trainings
+from shared.contract import Kind
+from shared.errors import InvalidVersion, NotFound
+from shared.input_schema import InputSchema, compile_schema
+from shared.tables import Prediction
+
+router = APIRouter(tags=["trainings"])
+
+PAGE_SIZE = 100
+_UNTRAINABLE = "This version cannot be trained: its cog.yaml names no `train`, or that could not be loaded."
+
+
+@router.post(
+    "/models/{owner}/{name}/versions/{version_id}/trainings",
+    status_code=201,
+    responses={201: {"model": contract.Training}, **ERRORS},
+    openapi_extra=json_request(contract.TrainingRequest),
+)
+async def create_training(
+    owner: str, name: str, version_id: str, caller: TrainingCreator, wired: Wired, base: Base, body: JsonBody
+) -> Response:
+    """Run a version's train(); what it makes becomes a new version of `destination`, a model of your own."""
+    version = await catalog.runnable(wired.database, caller.id, f"{owner}/{name}:{version_id}")
+    if version is None:
+        raise NotFound
+    wanted = checked(contract.TrainingRequest, body)
+    await _check_destination(wired, caller, wanted.destination)
+    if file_ids := files.ids_in(wanted.input):
+        await files.prolong(wired.database, caller.id, file_ids, wired.settings.upload_seconds)
+    request = lifecycle.Request(
+        account_id=caller.id,
+        model=f"{owner}/{name}",
+        version_id=version_id,
+        input=_inputs(version).check(wanted.input),
+        streams=False,
+        kind=Kind.TRAINING,
+        destination=wanted.destination,
+        **webhook_wishes(wired, wanted),
+    )
+    async with wired.database.single_statement() as transaction:
+        row = await lifecycle.create(transaction, request)
+    return answer(rendering.prediction(row, base), 201)
+
+
+def _inputs(version: Row[Any]) -> InputSchema:
+    if "TrainingInput" not in version.openapi_schema["components"]["schemas"]:
+        raise InvalidVersion(_UNTRAINABLE)
+    return compile_schema(version.openapi_schema, "TrainingInput")
+
+
+async def _check_destination(wired: Services, caller: Row[Any], destination: str) -> None:
+    owner, _, name = destination.partition("/")
+    model = await catalog.find_model(wired.database, caller.id, owner, name)
+    if model is None or model.account_id != caller.id:
+        raise NotFound(f"The destination must be a model of your own that exists, as {caller.username}/name.")
+
+
+@router.get("/trainings", response_model=contract.TrainingPage, responses=ERRORS)
+async def list_trainings(
+    request: Request, caller: TrainingReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
+) -> Response:
+    """Your trainings, newest first."""
+    is_own = (Prediction.account_id == caller.id, Prediction.kind == Kind.TRAINING)
+    page = await read_page(wired, select(Prediction.__table__).where(*is_own), Prediction, cursor, PAGE_SIZE)
+    return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
+
+
+@router.get("/trainings/{training_id}", response_model=contract.Training, responses=ERRORS)
+async def get_training(training_id: str, caller: TrainingPoller, wired: Wired, base: Base) -> Response:
+    """One training as it stands now."""
+    row = await waiting.find_own(wired, caller.id, training_id, Kind.TRAINING)
+    return answer(rendering.prediction(row, base))
+
+
+@router.post("/trainings/{training_id}/cancel", response_model=contract.Training, responses=ERRORS)
+async def cancel_training(training_id: str, caller: TrainingWriter, wired: Wired, base: Base) -> Response:
+    """Stop a training, also while its version is being built; one that has ended already is returned as it is."""
+    row = await waiting.find_own(wired, caller.id, training_id, Kind.TRAINING)
+    return answer(rendering.prediction(await waiting.ended_by(wired, row, trainings.cancel), base))

@@ -1,0 +1,71 @@
+"""Replicate's Python client 2.x, pointed at Pinion and used as its documentation shows."""
+
+import pytest
+
+from tests.acceptance import python_2_client
+from tests.acceptance.python_2_client import call
+from tests.instance import Instance
+
+TINY_T5 = "pinion/tiny-t5"
+NUMBER = "four thousand two hundred seventeen"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def client() -> None:
+    python_2_client.require()
+
+
+@pytest.fixture
+def counting(instance: Instance) -> str:
+    return instance.model("counts_slowly")
+
+
+def test_run_answers_a_number_in_words(instance: Instance):
+    assert "".join(call(instance, "run", TINY_T5, {"prompt": "spell: 4217"})["answer"]) == NUMBER
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+def test_the_address_may_be_written_with_and_without_its_version(instance: Instance, counting: str, suffix: str):
+    answer = call(instance, "run", counting, {"to": 1}, base_url=instance.address + suffix)
+    assert answer == {"answer": ["1 "]}
+
+
+@pytest.mark.parametrize("wait", [True, False, 1, 60])
+def test_run_of_a_named_version_gives_all_pieces_however_long_it_waits(instance: Instance, counting: str, wait: int):
+    assert call(instance, "run", counting, {"to": 3, "seconds": 0.5}, wait=wait) == {"answer": ["1 ", "2 ", "3 "]}
+
+
+def test_use_makes_a_function_of_a_model(instance: Instance):
+    assert call(instance, "use", TINY_T5, {"prompt": "spell: 4217"}) == {"answer": NUMBER}
+
+
+@pytest.mark.parametrize("name", ["use_streaming", "stream"])
+def test_the_pieces_of_a_stream_are_the_output(instance: Instance, name: str):
+    pieces = call(instance, name, TINY_T5, {"prompt": "count: from 97 to 105"})["answer"]
+    assert "".join(pieces).startswith("ninety-seven, ninety-eight, ninety-nine, one hundred, one hundred one")
+
+
+def test_a_prediction_is_created_read_waited_for_canceled_too_late_and_listed(instance: Instance, counting: str):
+    answer = call(instance, "predictions", counting.partition(":")[2], {"to": 3, "seconds": 0.1})["answer"]
+    assert answer["created"]["status"] == "starting"
+    assert answer["found"]["id"] == answer["created"]["id"]
+    assert (answer["ended"]["status"], answer["ended"]["output"]) == ("succeeded", ["1 ", "2 ", "3 "])
+    assert answer["late"] == answer["ended"]
+    assert answer["is_listed"]
+
+
+def test_what_is_canceled_ends(instance: Instance, counting: str):
+    answer = call(instance, "cancel", counting.partition(":")[2], {"to": 1000, "seconds": 0.1})
+    assert answer == {"answer": ["starting", "canceled"]}
+
+
+def test_what_the_model_raised_is_raised(instance: Instance):
+    raised = call(instance, "run", instance.model("raises"), {})
+    assert raised["raised"] == "ModelError"
+    assert "out of cheese" in raised["message"]
+
+
+def test_a_wrong_input_raises_an_error_that_names_the_field(instance: Instance, counting: str):
+    raised = call(instance, "run", counting, {"to": "many"})
+    assert raised["raised"] == "UnprocessableEntityError"
+    assert "input.to" in raised["message"]
