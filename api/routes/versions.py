@@ -22,6 +22,7 @@ from api.paging import read_page
 from api.routes.models import own_model, visible_model
 from api.workers import residence
 from shared import catalog, contract, removal, rendering
+from shared.accounts import DEFAULT_USERNAME
 from shared.contents import Contents
 from shared.contract import VersionStatus
 from shared.errors import Forbidden, InvalidPush, NotFound
@@ -32,6 +33,7 @@ from shared.tables import Version
 router = APIRouter(tags=["versions"])
 
 PAGE_SIZE = 100
+_NOT_YOURS = "Only the first account, whose machine this is, may have folders linked. Push it without --link."
 _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it without --link."
 
 
@@ -57,6 +59,8 @@ async def push_version(owner: str, name: str, request: Request, caller: ModelWri
     catalog.check_name(name)
     body = b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)])
     push = await asyncio.to_thread(_read, body)
+    if push.link and caller.username != DEFAULT_USERNAME:
+        raise Forbidden(_NOT_YOURS)
     stored = await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", push)
     if not isinstance(stored, str):
         return answer({"missing": stored}, 202)
