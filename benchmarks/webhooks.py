@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from benchmarks.service import PORT, PROJECT, TOKEN, Figures, finished, ms, pace, paced, pinion, push_no_op
+from benchmarks.service import PORT, PROJECT, TOKEN, Figures, finished, pinion, push_no_op
+from benchmarks.timing import milliseconds, pace, paced
 from benchmarks.wire import Client, Receiver
 
 HEALTHY, PER_SECOND = 150, 10
@@ -43,14 +44,14 @@ async def silent_receiver() -> AsyncIterator[str]:
 
 async def first_attempts(version: str) -> list[float]:
     """Seconds from the end of each prediction of the healthy account until its webhook came."""
-    async with Client("127.0.0.1", PORT, TOKEN) as client, Receiver() as receiver, paced(HEALTHY, PER_SECOND) as run:
+    async with Client("127.0.0.1", PORT, TOKEN) as client, Receiver() as receiver:
         body = _wanted(version, receiver.url)
         ids: list[str] = []
 
         async def create(_: int) -> None:
             ids.append((await client.request("POST", "/v1/predictions", body))["id"])
 
-        await run(create)
+        await paced(create, HEALTHY, PER_SECOND)
         await receiver.until(HEALTHY)
         epoch = time.time() - time.perf_counter()
         rows = [await finished(client, prediction_id) for prediction_id in ids]
@@ -70,8 +71,11 @@ async def one_round(version: str, token_of_another: str) -> Figures:
         for prediction_id in made:
             await finished(other, prediction_id)
         beside = await first_attempts(version)
-    figures = {"alone p50 ms": ms(alone, 50), "alone p95 ms": ms(alone, 95)}
-    figures |= {"beside a dead one p50 ms": ms(beside, 50), "beside a dead one p95 ms": ms(beside, 95)}
+    figures = {"alone p50 ms": milliseconds(alone, 50), "alone p95 ms": milliseconds(alone, 95)}
+    figures |= {
+        "beside a dead one p50 ms": milliseconds(beside, 50),
+        "beside a dead one p95 ms": milliseconds(beside, 95),
+    }
     return {**figures, "p95 ratio": figures["beside a dead one p95 ms"] / figures["alone p95 ms"]}
 
 

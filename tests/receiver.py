@@ -110,7 +110,8 @@ def _serving(kind: type[Kind]) -> Iterator[Kind]:
                 self.send_header(name, value)
             self.send_header("content-length", str(len(receiver.answer_body)))
             self.end_headers()
-            self.wfile.write(receiver.answer_body)
+            if receiver.answer_body:
+                self.wfile.write(receiver.answer_body)
 
         def log_message(self, *arguments: Any) -> None:
             pass

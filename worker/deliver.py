@@ -80,7 +80,7 @@ class Sender:
     async def deliver(self, queue: BellWorker, lane: str) -> None:
         """Ends when nothing is due, or the lane is somebody else's or has to wait; then lanes that waited follow."""
         following: str | None = lane
-        while following:
+        while following is not None:
             following = await self._work_off(following)
 
     async def _work_off(self, lane: str) -> str | None:
@@ -89,8 +89,9 @@ class Sender:
             return None
         async with self.database.single_statement() as transaction:
             message = await self._claim(transaction, lane)
-        receiver = self._receivers.of(message.account_id, message.host) if message else None
-        while message and receiver:
+        receiver = None
+        while message:
+            receiver = self._receivers.of(message.account_id, message.host)
             if receiver.is_full:
                 if not await self._put_back(message, receiver):
                     return None

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import ScalarSelect, and_, exists, or_, select, update
 
 from shared import files
-from shared.contract import Kind
+from shared.contract import Kind, WebhookEvent
 from shared.creates import KEY_SECONDS
 from shared.database import Database, clock
 from shared.live import stream_key
 from shared.settings import Settings
-from shared.tables import Prediction, WebhookMessage
+from shared.tables import Prediction, WebhookAttempt, WebhookMessage
 
 _BATCH = 200
 _IS_STILL_OWED = exists().where(
@@ -24,6 +24,11 @@ _IS_STILL_OWED = exists().where(
 _IS_KEPT = or_(Prediction.example_since.is_not(None), Prediction.kind == Kind.TRAINING)
 _MAY_GO = and_(Prediction.data_removed_at.is_(None), ~_IS_KEPT, ~_IS_STILL_OWED)
 """What is to be spared is said here, and nowhere else."""
+_IS_DONE_WITH = or_(
+    WebhookMessage.state == "delivered",
+    and_(WebhookMessage.state == "dead", WebhookMessage.event != WebhookEvent.COMPLETED),
+)
+"""A `completed` message that was given up may be replayed."""
 _REMOVED: dict[str, Any] = {"input": {}, "output": None, "logs": "", "stream_token": None}
 
 
@@ -52,9 +57,12 @@ class Retention:
             return
         await files.remove_outputs(self.database, self.settings.home, ids)
         await self.database.redis.delete(*map(stream_key, ids))
-        is_delivered = and_(WebhookMessage.prediction_id.in_(ids), WebhookMessage.state == "delivered")
+        are_of_these = and_(WebhookMessage.prediction_id.in_(ids), _IS_DONE_WITH)
+        told = WebhookAttempt.message_id.in_(select(WebhookMessage.id).where(WebhookMessage.prediction_id.in_(ids)))
         async with self.database.transaction() as transaction:
-            await transaction.execute(update(WebhookMessage).where(is_delivered).values(body=b""))
+            await transaction.execute(update(WebhookMessage).where(are_of_these).values(body=b""))
+            # An answer may repeat what was sent.
+            await transaction.execute(update(WebhookAttempt).where(told).values(response=None))
             removed = {**_REMOVED, "data_removed_at": clock()}
             await transaction.execute(update(Prediction).where(Prediction.id.in_(ids), _MAY_GO).values(removed))
 

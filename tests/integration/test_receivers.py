@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select
 from shared.contract import WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
+from shared.queue import DELIVER_QUEUE, RedisPool
 from shared.settings import Settings
 from shared.tables import WebhookAttempt, WebhookMessage
 from tests.database_fixtures import Rows, until
@@ -18,6 +19,7 @@ from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
 from worker import receivers
 from worker.deliver import Sender
 from worker.outbound import Outbound
+from worker.sweep import Sweep
 
 NO_QUEUE: Any = None
 """The job does not use the worker that runs it."""
@@ -151,6 +153,30 @@ async def test_a_host_that_fails_on_and_on_is_left_alone_then_tried_by_one_and_u
     for row in (first, *others):
         await sender.deliver(NO_QUEUE, row.id)
     assert await delivered(database) == 3
+
+
+async def test_messages_that_an_older_release_wrote_without_a_lane_are_delivered_too(
+    database: Database, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    owed = await owing(rows, receiver.url, 3)
+    await rows.change(WebhookMessage, WebhookMessage.account_id == rows.account_id, lane="", host="")
+    await sender.deliver(NO_QUEUE, "")
+    assert await delivered(database) == len(owed)
+
+
+async def test_the_backlog_of_one_receiver_does_not_keep_the_sweep_from_ringing_for_another(
+    settings: Settings, rows: Rows, redis: RedisPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sweep._BATCH", 3)
+    await owing(rows, "http://127.0.0.1:1/hook", 8)
+    [last] = await owing(rows, "http://127.0.0.1:2/hook", 1)
+    for url, age in (("http://127.0.0.1:1", 60), ("http://127.0.0.1:2", 10)):
+        await rows.change(WebhookMessage, WebhookMessage.url.startswith(url), next_attempt_at=clock(-age))
+    await redis.delete(DELIVER_QUEUE)
+    await Sweep(settings, rows.database, new_id())._ring_for_webhooks()
+    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DELIVER_QUEUE)]
+    assert len(rung) == 3
+    assert last.id in rung
 
 
 async def test_the_last_attempt_is_made_although_the_host_is_left_alone(

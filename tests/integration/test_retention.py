@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import Row, insert, text
 
 from shared import files, lifecycle
 from shared.contract import Status
@@ -16,7 +16,7 @@ from shared.lifecycle import Ending, Progress
 from shared.live import Chunk, stream_key
 from shared.queue import RedisPool
 from shared.settings import Settings
-from shared.tables import Prediction, WebhookMessage
+from shared.tables import Prediction, WebhookAttempt, WebhookMessage
 from tests.database_fixtures import Rows, until
 from worker.retention import _BATCH, _MAY_GO, Retention, _ago
 from worker.sweep import Sweep
@@ -82,11 +82,15 @@ async def test_nothing_of_it_is_left_anywhere(
     row = await ended(rows, HOUR + 1, webhook=HOOK)
     file_id = await kept_file(rows, settings.home, row.id)
     assert await redis.exists(stream_key(row.id))
+    [message, *_] = await rows.messages(row.id)
+    repeated = {"message_id": message.id, "number": 1, "answer": "HTTP 500", "response": SECRET, "milliseconds": 1}
+    async with rows.database.transaction() as transaction:
+        await transaction.execute(insert(WebhookAttempt).values(**repeated, created_at=clock()))
     await retention.apply()
     assert not content_path(settings.home, file_id).exists()
     assert not await redis.exists(stream_key(row.id))
     async with rows.database.reading() as connection:
-        for table in ("predictions", "files", "webhook_messages"):
+        for table in ("predictions", "files", "webhook_messages", "webhook_attempts"):
             rows_left = (await connection.execute(text(f"SELECT * FROM {table}"))).all()
             assert SECRET not in str(rows_left)
     assert [message.body for message in await rows.messages(row.id)] == [b""] * len(await rows.messages(row.id))
