@@ -119,3 +119,17 @@ def test_a_receiver_that_does_not_answer_holds_up_no_other(
     slow_receiver.may_answer.set()
     slow_receiver.wait_for(lambda _: all(slow_receiver.completed(each) for each in stuck), seconds=60)
     assert slow_receiver.most_at_once == 4
+
+
+def test_messages_that_wait_outlive_an_emptied_redis(
+    instance: Instance, api: Api, echo: str, slow_receiver: SlowReceiver
+):
+    events = {"webhook": slow_receiver.url, "webhook_events_filter": ["completed"]}
+    owed = [api.create(echo, more=events, text="hello")["id"] for _ in range(100)]
+    for prediction_id in owed:
+        api.until_status(prediction_id, "succeeded")
+    instance.redis().flushdb()
+    slow_receiver.may_answer.set()
+    slow_receiver.wait_for(lambda _: all(slow_receiver.completed(each) for each in owed), seconds=60)
+    came = [delivery.headers["webhook-id"] for delivery in slow_receiver.deliveries]
+    assert len(set(came)) == len(owed)
