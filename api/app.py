@@ -3,6 +3,7 @@
 Speaks HTTP and decides nothing about running.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,12 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import errors
 from api.callers import Callers
 from api.dependencies import Services
+from api.document import DescribedApp
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import (
     account,
     collections,
     contents,
     deployments,
+    docs,
     examples,
     files,
     hardware,
@@ -37,7 +40,7 @@ from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
 
-_UNVERSIONED = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
+_UNVERSIONED = re.compile(r"/(livez|readyz|metrics|openapi\.json|docs(/.+)?)")
 
 
 class VersionPrefix:
@@ -50,7 +53,7 @@ class VersionPrefix:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _UNVERSIONED:
+        if scope["type"] == "http" and not _UNVERSIONED.fullmatch(scope["path"]):
             # Postgres refuses NUL; nothing is called by its replacement, so it is not found.
             path = (
                 scope["path"]
@@ -79,9 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
         await listening.aclose()
         await database.close()
 
-    app = FastAPI(
-        title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
-    )
+    app = DescribedApp(lifespan=lifespan)
     rooms = (
         predictions,
         stream,
@@ -100,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for room in rooms:
         app.include_router(room.router, prefix="/v1")
+    app.include_router(docs.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     errors.install(app)

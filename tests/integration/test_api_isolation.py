@@ -74,6 +74,8 @@ ATTEMPTS = {
     # With the id of an upload, which opens nothing.
     "GET /v1/outputs/{file_id}/{name}": Attempt(is_open=True),
     "HEAD /v1/outputs/{file_id}/{name}": Attempt(is_open=True),
+    # The page that shows the document is nobody's.
+    "GET /docs/{asset}": Attempt(is_open=True),
     # Each account has contents of its own: half of one that the owner sent is nothing to go on from.
     "PUT /v1/contents/{sha256}": Attempt(409, query={"size": len(CONTENT), "offset": 5}, content=CONTENT[5:]),
 }
@@ -128,6 +130,8 @@ SCOPES: dict[str, Scope | None] = {
     "GET /v1/webhooks/default/secret": Scope.WEBHOOKS_READ,
     "GET /livez": None,
     "GET /readyz": None,
+    "GET /docs": None,
+    "GET /docs/{asset}": None,
     "GET /openapi.json": None,
     "HEAD /openapi.json": None,
 }
@@ -185,6 +189,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
         "file_id": upload.id,
         "sha256": digest,
         "slug": "none",
+        "asset": "none",
     }
     unknown = {
         "prediction_id": new_id(),
@@ -196,6 +201,7 @@ async def owned(database: Database, settings: Settings, tmp_path: Path) -> Prope
         "file_id": new_id(),
         "sha256": "0" * 64,
         "slug": "none",
+        "asset": "none",
     }
     return Property(owner, real, unknown)
 
