@@ -44,7 +44,7 @@ async def stream_prediction(
     request: Request,
     wired: Wired,
     base: Base,
-    last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="Resume after this event.")] = None,
 ) -> StreamingResponse:
     """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
     row = await waiting.find(wired, token[:_ID_LENGTH])

@@ -133,6 +133,22 @@ async def test_every_error_has_one_form(
     assert body["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        (PATH, "GET, POST"),
+        ("/models", "GET, POST, QUERY"),
+        ("/v1/models/pinion/echo/", "DELETE, GET, PATCH"),
+        ("/livez", "GET"),
+    ],
+)
+async def test_a_method_that_is_not_allowed_is_told_which_are(
+    client: httpx.AsyncClient, path: str, methods: str
+) -> None:
+    answer = await client.put(path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 async def test_a_body_that_is_too_large_is_refused_whether_announced_or_not(
     client: httpx.AsyncClient, settings: Settings
 ) -> None:
