@@ -98,8 +98,9 @@ def _http(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> str:
     """The methods of an address: Starlette names those of the first route alone."""
     here = request.scope["path"]
-    found = [route for route in iter_route_contexts(request.app.routes) if compile_path(route.path)[0].match(here)]
-    return ", ".join(sorted({method for route in found for method in route.methods or ()}))
+    routes = iter_route_contexts(request.app.routes)
+    methods = [route.methods or () for route in routes if route.path and compile_path(route.path)[0].match(here)]
+    return ", ".join(sorted({method for some in methods for method in some}))
 
 
 def _parameters(request: Request, error: Exception) -> Response:
