@@ -44,7 +44,9 @@ def test_the_javascript_client_with_a_key_makes_one_prediction(instance: Instanc
     javascript_client.require()
     before = known(api, counting)
     with cutting(instance.address, 0, 2, of_answers=True) as line:
-        answer = javascript_client.answer_of(instance, "once.mjs", line.address, counting, {"to": 3}, uuid.uuid4().hex)
+        answer = javascript_client.answer_of(
+            instance, "once.mjs", f"{line.address}/v1", counting, {"to": 3}, uuid.uuid4().hex
+        )
         [made] = found(api, counting, line, before)
     assert answer == {"output": ["1 ", "2 ", "3 "]}
     assert made["status"] == "succeeded"

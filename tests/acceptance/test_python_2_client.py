@@ -6,9 +6,10 @@ import pytest
 
 from tests.acceptance import python_clients
 from tests.acceptance.python_clients import called
-from tests.instance import PREDICTORS, Instance
+from tests.instance import PREDICTORS, Api, Instance
 
 TINY_T5 = "pinion/tiny-t5"
+PAGE_SIZE = 100
 NUMBER = "four thousand two hundred seventeen"
 
 
@@ -54,6 +55,12 @@ def test_a_prediction_is_created_read_waited_for_canceled_too_late_and_listed(in
     assert (answer["ended"]["status"], answer["ended"]["output"]) == ("succeeded", ["1 ", "2 ", "3 "])
     assert answer["late"] == answer["ended"]
     assert answer["is_listed"]
+
+
+def test_a_list_goes_on_over_its_pages(instance: Instance, api: Api):
+    echo = instance.model("echo")
+    made = [api.create(echo, text=str(number))["id"] for number in range(PAGE_SIZE + 1)]
+    assert called(instance, "listed")["answer"][: len(made)] == made[::-1]
 
 
 def test_what_is_canceled_ends(instance: Instance, counting: str):

@@ -45,6 +45,10 @@ def predictions(version: str, input: dict[str, Any]) -> dict[str, Any]:
     return {**{name: each.model_dump(mode="json") for name, each in shown.items()}, "is_listed": created.id in listed}
 
 
+def listed() -> list[str]:
+    return [each.id for each in replicate.predictions.list()]
+
+
 def cancel(version: str, input: dict[str, Any]) -> list[str]:
     created = replicate.predictions.create(version=version, input=input)
     replicate.predictions.cancel(prediction_id=created.id)
@@ -102,6 +106,7 @@ CALLS = {
         use_streaming,
         stream,
         predictions,
+        listed,
         cancel,
         files,
         file_in_and_out,
