@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
+from pydantic import WithJsonSchema
 
 from api.dependencies import token_of
 from shared.contract import PredictionRequest
@@ -55,7 +56,9 @@ class CreateOptions:
 async def create_options(
     request: Request,
     prefer: Annotated[
-        list[str] | None, Header(alias="Prefer", description="`wait` or `wait=n`: hold the answer for up to n seconds.")
+        list[str] | None,
+        WithJsonSchema({"type": "string", "examples": ["wait=10"]}),  # it may come in several lines
+        Header(alias="Prefer", description="`wait` or `wait=n`: hold the answer for up to n seconds."),
     ] = None,
     cancel_after: Annotated[
         str | None,

@@ -24,10 +24,26 @@ DESCRIPTIONS = {
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Whole seconds to wait.", "schema": {"type": "integer"}}}
 _HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
+_APPLIED = {"Preference-Applied": {"description": "How long it was ready to wait.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Where to read on.", "schema": {"type": "string", "format": "uri"}}}
 SENT = (400, 413, 415, 422)
 """Refusals of a JSON body."""
 
 Responses = dict[int | str, dict[str, Any]]
+
+PREDICTED: Responses = {
+    201: {
+        "model": contract.Prediction,
+        "description": "Accepted; with `Prefer: wait` it has ended",
+        "headers": _APPLIED,
+    },
+    202: {
+        "model": contract.Prediction,
+        "description": "Accepted; it did not end within the wait",
+        "headers": {**_APPLIED, **_LOCATION},
+    },
+}
+"""Answers to the create of a prediction, whichever door it came through."""
 
 
 def problems(*statuses: int) -> Responses:

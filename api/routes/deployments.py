@@ -12,7 +12,7 @@ from api.bodies import answer, checked
 from api.create_options import Options
 from api.creation import create
 from api.dependencies import Base, DeploymentReader, DeploymentWriter, JsonBody, PredictionCreator, Services, Wired
-from api.documentation import SENT, json_request, problems
+from api.documentation import PREDICTED, SENT, json_request, problems
 from api.paging import read_page
 from api.versions_cache import Runnable, find_runnable
 from shared import contract, deployments, hardware, rendering
@@ -95,7 +95,7 @@ async def delete_deployment(owner: str, name: str, caller: DeploymentWriter, wir
     "/deployments/{owner}/{name}/predictions",
     operation_id="deployments.predictions.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, 202: {"model": contract.Prediction}, **problems(*SENT, 404)},
+    responses={**PREDICTED, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_deployment_prediction(

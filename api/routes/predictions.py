@@ -21,7 +21,7 @@ from api.dependencies import (
     PredictionWriter,
     Wired,
 )
-from api.documentation import SENT, json_request, problems
+from api.documentation import PREDICTED, SENT, json_request, problems
 from api.paging import read_page
 from api.prediction_filters import Filters
 from api.versions_cache import find_runnable
@@ -39,7 +39,7 @@ PAGE_SIZE = 100
     "/predictions",
     operation_id="predictions.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, 202: {"model": contract.Prediction}, **problems(*SENT)},
+    responses={**PREDICTED, **problems(*SENT)},
     openapi_extra=json_request(contract.VersionPredictionRequest),
 )
 async def create_prediction(
@@ -57,7 +57,7 @@ async def create_prediction(
     "/models/{owner}/{name}/predictions",
     operation_id="models.predictions.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, 202: {"model": contract.Prediction}, **problems(*SENT, 404)},
+    responses={**PREDICTED, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_model_prediction(

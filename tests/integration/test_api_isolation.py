@@ -143,6 +143,15 @@ def test_every_route_has_its_entries() -> None:
     assert set(ATTEMPTS) == {route for route in routes() if "{" in route}
 
 
+def test_the_document_names_the_scope_of_every_route() -> None:
+    named = {
+        f"{method.upper()} {path}": [scope for needed in operation.get("security", ()) for scope in needed["token"]]
+        for path, methods in create_app(Settings()).openapi()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert named == {route: [SCOPES[route]] if SCOPES[route] else [] for route in named}
+
+
 @pytest.fixture
 async def stranger(client: httpx.AsyncClient) -> httpx.AsyncClient:
     """Of the account `pinion`, with a token for everything."""
