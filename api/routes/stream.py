@@ -24,7 +24,16 @@ router = APIRouter(tags=["predictions"])
 
 _ID_LENGTH = 26
 _EXAMPLE = "event: output\nid: 1:0\ndata: four\n\nevent: done\nid: 1:1\ndata: {}\n\n"
-_EVENTS = {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}
+_EVENT = {
+    "type": "object",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {"enum": ["output", "error", "done"]},
+        "id": {"type": "string", "description": "`attempt:index` of the output item."},
+        "data": {"type": "string", "description": "A text as it is, anything else as JSON."},
+    },
+}
+_EVENTS = {"text/event-stream": {"itemSchema": _EVENT, "example": _EXAMPLE}}
 _EVENT_ID = re.compile(r"(\d{1,9}):(\d{1,15})")
 _QUIET_PAUSES = 6
 """Pauses of 2 s after which a comment keeps proxies and clients from giving up; they do after 30 s."""
