@@ -14,6 +14,7 @@ from api import errors
 from api.callers import Callers
 from api.dependencies import Services
 from api.document import DescribedApp
+from api.lookups import Lookups
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import (
     account,
@@ -40,6 +41,8 @@ from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
 
+_REDIS_CONNECTIONS = 3
+"""Beside the one that listens. Nothing waits on them, so that few carry many requests."""
 _UNVERSIONED = re.compile(r"/(livez|readyz|metrics|openapi\.json|docs(/.+)?)")
 
 
@@ -71,12 +74,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        redis = open_redis(settings.redis_url)
-        listening = open_listening_redis(settings.redis_url, connections=2)
+        redis = open_redis(settings.redis_url, connections=_REDIS_CONNECTIONS)
+        listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with Feed(listening) as feed, Callers(database) as callers:
-            app.state.services = Services(settings, database, feed, callers, limits)
+        async with Feed(listening) as feed, Callers(database) as callers, Lookups(database) as lookups:
+            app.state.services = Services(settings, database, feed, callers, lookups, limits)
             yield
         await redis.aclose()
         await listening.aclose()

@@ -14,6 +14,7 @@ from fastapi.security.base import SecurityBase
 from sqlalchemy import Row
 
 from api.callers import Callers
+from api.lookups import Lookups
 from api.rate_limits import Bucket, RateLimits
 from shared.contract import Scope
 from shared.database import Database
@@ -31,6 +32,7 @@ class Services:
     database: Database
     feed: Feed
     callers: Callers
+    lookups: Lookups
     rate_limits: RateLimits | None
     """None where everybody may ask as often as they like."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

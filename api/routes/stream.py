@@ -56,7 +56,7 @@ async def stream_prediction(
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="Resume after this event.")] = None,
 ) -> StreamingResponse:
     """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
-    row = await waiting.find(wired, token[:_ID_LENGTH])
+    row = await wired.lookups.find(token[:_ID_LENGTH])
     if row is None or not row.stream_token or row.stream_token != token[_ID_LENGTH:]:
         raise NotFound
     is_python_1 = request.headers.get("user-agent", "").startswith("replicate-python/1")
