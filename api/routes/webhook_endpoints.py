@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from api.bodies import answer, checked
 from api.dependencies import Base, JsonBody, Services, WebhookReader, WebhookWriter, Wired
-from api.documentation import ERRORS, json_request
+from api.documentation import SENT, json_request, problems
 from api.paging import read_page
 from shared import contract, webhook_endpoints, webhook_messages
 from shared.errors import InvalidRequest, InvalidWebhook, NotFound
@@ -22,7 +22,12 @@ router = APIRouter(tags=["webhooks"])
 PAGE_SIZE = 100
 
 
-@router.get("/webhooks/endpoints", response_model=contract.EndpointPage, responses=ERRORS)
+@router.get(
+    "/webhooks/endpoints",
+    operation_id="webhooks.endpoints.list",
+    response_model=contract.EndpointPage,
+    responses=problems(400),
+)
 async def list_webhook_endpoints(
     request: Request, caller: WebhookReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
@@ -33,8 +38,9 @@ async def list_webhook_endpoints(
 
 @router.post(
     "/webhooks/endpoints",
+    operation_id="webhooks.endpoints.create",
     status_code=201,
-    responses={201: {"model": contract.WebhookEndpoint}, **ERRORS},
+    responses={201: {"model": contract.WebhookEndpoint}, **problems(*SENT, 409)},
     openapi_extra=json_request(contract.EndpointRequest),
 )
 async def create_webhook_endpoint(caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:
@@ -47,7 +53,12 @@ async def create_webhook_endpoint(caller: WebhookWriter, wired: Wired, body: Jso
     return answer(webhook_endpoints.shown(await webhook_endpoints.create(wired.database, caller.id, wanted.url)), 201)
 
 
-@router.get("/webhooks/endpoints/{endpoint_id}", response_model=contract.WebhookEndpoint, responses=ERRORS)
+@router.get(
+    "/webhooks/endpoints/{endpoint_id}",
+    operation_id="webhooks.endpoints.get",
+    response_model=contract.WebhookEndpoint,
+    responses=problems(404),
+)
 async def get_webhook_endpoint(endpoint_id: str, caller: WebhookReader, wired: Wired) -> Response:
     """One endpoint."""
     return answer(webhook_endpoints.shown(await _own(wired, caller, endpoint_id)))
@@ -55,7 +66,8 @@ async def get_webhook_endpoint(endpoint_id: str, caller: WebhookReader, wired: W
 
 @router.patch(
     "/webhooks/endpoints/{endpoint_id}",
-    responses={200: {"model": contract.WebhookEndpoint}, **ERRORS},
+    operation_id="webhooks.endpoints.update",
+    responses={200: {"model": contract.WebhookEndpoint}, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.EndpointChange),
 )
 async def change_webhook_endpoint(endpoint_id: str, caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:
@@ -67,7 +79,12 @@ async def change_webhook_endpoint(endpoint_id: str, caller: WebhookWriter, wired
     return answer(webhook_endpoints.shown(row))
 
 
-@router.delete("/webhooks/endpoints/{endpoint_id}", status_code=204, responses=ERRORS)
+@router.delete(
+    "/webhooks/endpoints/{endpoint_id}",
+    operation_id="webhooks.endpoints.delete",
+    status_code=204,
+    responses=problems(404),
+)
 async def delete_webhook_endpoint(endpoint_id: str, caller: WebhookWriter, wired: Wired) -> Response:
     """Delete an endpoint; what it is still owed is given up."""
     if not await webhook_endpoints.remove(wired.database, caller.id, endpoint_id):
@@ -77,8 +94,9 @@ async def delete_webhook_endpoint(endpoint_id: str, caller: WebhookWriter, wired
 
 @router.post(
     "/webhooks/endpoints/{endpoint_id}/test",
+    operation_id="webhooks.endpoints.test",
     status_code=201,
-    responses={201: {"model": contract.WebhookMessage}, **ERRORS},
+    responses={201: {"model": contract.WebhookMessage}, **problems(404)},
 )
 async def test_webhook_endpoint(endpoint_id: str, caller: WebhookWriter, wired: Wired) -> Response:
     """Send an endpoint a signed message that looks like the end of a prediction; read the message to see what came."""

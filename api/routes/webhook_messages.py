@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from api.bodies import answer, checked
 from api.dependencies import Base, JsonBody, Services, WebhookReader, WebhookWriter, Wired
-from api.documentation import ERRORS, json_request
+from api.documentation import SENT, json_request, problems
 from api.paging import read_page
 from shared import contract, webhook_messages
 from shared.contract.webhooks import MessageState
@@ -20,18 +20,24 @@ from shared.tables import WebhookMessage
 router = APIRouter(tags=["webhooks"])
 
 PAGE_SIZE = 100
+_Text = Query(pattern=r"^[!-~]+$", max_length=64)
 
 
-@router.get("/webhooks/messages", response_model=contract.MessagePage, responses=ERRORS)
+@router.get(
+    "/webhooks/messages",
+    operation_id="webhooks.messages.list",
+    response_model=contract.MessagePage,
+    responses=problems(400, 422),
+)
 async def list_webhook_messages(
     request: Request,
     caller: WebhookReader,
     wired: Wired,
     base: Base,
     state: Annotated[MessageState | None, Query()] = None,
-    prediction: Annotated[str | None, Query()] = None,
-    endpoint: Annotated[str | None, Query()] = None,
-    event: Annotated[str | None, Query()] = None,
+    prediction: Annotated[str | None, _Text] = None,
+    endpoint: Annotated[str | None, _Text] = None,
+    event: Annotated[str | None, _Text] = None,
     cursor: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Messages that your receivers are owed or were given, newest first."""
@@ -41,7 +47,12 @@ async def list_webhook_messages(
     return answer(page.render(request, base, webhook_messages.shown))
 
 
-@router.get("/webhooks/messages/{message_id}", response_model=contract.LoggedMessage, responses=ERRORS)
+@router.get(
+    "/webhooks/messages/{message_id}",
+    operation_id="webhooks.messages.get",
+    response_model=contract.LoggedMessage,
+    responses=problems(404),
+)
 async def get_webhook_message(message_id: str, caller: WebhookReader, wired: Wired) -> Response:
     """One message with the log of its attempts."""
     message = await _own(wired, caller, message_id)
@@ -51,8 +62,9 @@ async def get_webhook_message(message_id: str, caller: WebhookReader, wired: Wir
 
 @router.post(
     "/webhooks/messages/{message_id}/replay",
+    operation_id="webhooks.messages.replay",
     status_code=202,
-    responses={202: {"model": contract.WebhookMessage}, **ERRORS},
+    responses={202: {"model": contract.WebhookMessage}, **problems(404, 409)},
 )
 async def replay_webhook_message(message_id: str, caller: WebhookWriter, wired: Wired) -> Response:
     """Send a message again that was delivered or given up: same id and body, a new timestamp and signature."""
@@ -62,8 +74,9 @@ async def replay_webhook_message(message_id: str, caller: WebhookWriter, wired: 
 
 @router.post(
     "/webhooks/replay",
+    operation_id="webhooks.replay",
     status_code=202,
-    responses={202: {"model": contract.Replayed}, **ERRORS},
+    responses={202: {"model": contract.Replayed}, **problems(*SENT)},
     openapi_extra=json_request(contract.ReplayRequest),
 )
 async def replay_webhooks(caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:

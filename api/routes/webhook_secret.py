@@ -7,13 +7,15 @@ from fastapi import APIRouter, Response
 
 from api.bodies import answer, checked
 from api.dependencies import JsonBody, WebhookReader, WebhookWriter, Wired
-from api.documentation import ERRORS, json_request
+from api.documentation import SENT, json_request, problems
 from shared import contract, webhook_secrets
 
 router = APIRouter(tags=["webhooks"])
 
 
-@router.get("/webhooks/default/secret", response_model=contract.WebhookSecret, responses=ERRORS)
+@router.get(
+    "/webhooks/default/secret", operation_id="webhooks.default.secret.get", response_model=contract.WebhookSecret
+)
 async def get_webhook_secret(caller: WebhookReader, wired: Wired) -> Response:
     """The key to verify webhooks with, the newest if two sign."""
     newest, *_ = await webhook_secrets.signing(wired.database, caller.id)
@@ -22,7 +24,8 @@ async def get_webhook_secret(caller: WebhookReader, wired: Wired) -> Response:
 
 @router.post(
     "/webhooks/default/secret/rotate",
-    responses={200: {"model": contract.WebhookSecret}, **ERRORS},
+    operation_id="webhooks.default.secret.rotate",
+    responses={200: {"model": contract.WebhookSecret}, **problems(*SENT, 409)},
     openapi_extra=json_request(contract.SecretRotation),
 )
 async def rotate_webhook_secret(caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:

@@ -3,13 +3,29 @@
 Except for reading the secret these are operations of ours; Replicate has none like them.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.contract.page import Page
 
+
+def _moment(text: object) -> object:
+    """Pydantic would take a number for seconds since 1970."""
+    if not isinstance(text, str) or not text[:4].isdigit() or text[4:5] != "-":
+        raise ValueError("must be a moment with its time zone, as 2026-11-27T12:00:00Z")
+    return text
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a moment after the year 1 and before the year 10000") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
 MessageState = Literal["pending", "delivering", "delivered", "dead"]
 
 
@@ -100,7 +116,7 @@ class ReplayRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime
+    since: Moment
     state: Literal["dead", "delivered"] = "dead"
 
 
