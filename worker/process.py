@@ -141,6 +141,11 @@ class ModelProcess:
         return await self._health.ask() if self.has_healthcheck and self._set_up.is_set() else Health(True)
 
     @property
+    def complaint(self) -> str | None:
+        """Why it was not well when it was last asked."""
+        return self._health.complaint
+
+    @property
     def _running(self) -> list[Run]:
         return list(islice(self._runs.values(), self.concurrency)) if self._set_up.is_set() else []
 
