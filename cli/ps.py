@@ -79,7 +79,9 @@ def _instances(model: dict[str, Any]) -> str:
 
 
 def _remarks(model: dict[str, Any], now: datetime, has_logs: bool) -> Iterator[Text]:
-    if model["error"]:
+    if model["error"] and model["state"] == "unhealthy" and model["pid"] is not None:
+        yield Text(f"  {model['model']} says that it is not well: {model['error']}", "red")
+    elif model["error"]:
         again = f"; tried again in {_span(model['retry_at'], now)}" if model["retry_at"] else ""
         times = "once" if model["failures"] == 1 else f"{model['failures']} times in a row"
         yield Text(f"  {model['model']} failed {times}{again}: {model['error']}", "red")

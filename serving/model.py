@@ -134,6 +134,7 @@ class Model:
             python=python,
             setup_limit=self._options.setup_limit,
             on_setup_log=_echo,
+            describes_training=False,  # it is not done here, and who reads the document would ask for it
         )
         self._process = process
         try:

@@ -133,9 +133,11 @@ class _Run:
         self._wanted = interface.files(self._given)
         self._stay = process.stay(prediction.id)
         self._fetching: asyncio.Task[dict[str, str]] | None = None
+        self._is_canceled = False
 
     def cancel(self) -> None:
         """Harmless at any time; what is done stays done."""
+        self._is_canceled = True  # neither the fetching nor the model may have heard of it yet
         if self._fetching:
             self._fetching.cancel()
         self._stop()
@@ -157,6 +159,8 @@ class _Run:
             await self._stay.end()
 
     async def _run_with_files(self, folder: Path) -> Done:
+        if self._is_canceled:
+            return Done("canceled")
         self._fetching = asyncio.create_task(self._inputs.fetch(self._wanted, folder))
         await asyncio.wait({self._fetching})
         if self._fetching.cancelled():
@@ -168,6 +172,8 @@ class _Run:
         return await self._run_model(self._interface.with_files(self._given, paths), list(paths))
 
     async def _run_model(self, given: dict[str, Any], files: list[str]) -> Done:
+        if self._is_canceled:
+            return Done("canceled")
         done = await self._process.predict(
             self.prediction.id, given, self._outputs.take, files=files, context=self._context
         )

@@ -202,11 +202,11 @@ def takes_one_statement(ending: Ending, joins_writes: bool) -> bool:
     return joins_writes and not owed.wants_snapshots(ending.row)
 
 
-async def refuse(transaction: Transaction, prediction_id: str, delivery: int, error: str) -> Row[Any] | None:
-    """`starting → failed` by whoever was to run this delivery and cannot; None if it has moved on."""
+async def refuse(transaction: Transaction, prediction_id: str, delivery: int, error: str, logs: str) -> None:
+    """`starting → failed` by whoever was to run this delivery and cannot, unless it has moved on."""
     is_waiting = _is_waiting(prediction_id, delivery)
-    row = await _change(transaction, is_waiting, status=Status.FAILED, error=error, completed_at=clock())
-    return await _complete(transaction, row)
+    row = await _change(transaction, is_waiting, status=Status.FAILED, error=error, logs=logs, completed_at=clock())
+    await _complete(transaction, row)
 
 
 async def fail(transaction: Transaction, row: Row[Any], error: str, output: Any) -> Row[Any] | None:

@@ -22,6 +22,8 @@ class HealthCheck:
 
     def __init__(self, send: Callable[[dict[str, Any]], None], limit: timedelta = LIMIT) -> None:
         self._send = send
+        self.complaint: str | None = None
+        """What the last answer found fault with."""
         self._limit = limit
         self._number = 0
         self._answer: asyncio.Future[Health] | None = None
@@ -50,5 +52,6 @@ class HealthCheck:
         if self._impatience:
             self._impatience.cancel()
         if self._answer and not self._answer.done():
+            self.complaint = None if health.is_well else health.message
             self._answer.set_result(health)
         self._answer = None

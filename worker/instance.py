@@ -109,6 +109,16 @@ class Instance:
         return self._process is not None and self._process.alive and self._process.is_set_up
 
     @property
+    def complaint(self) -> str | None:
+        """Why its process, though it is set up, says that it is not well."""
+        return self._process.complaint if self._process and self.is_set_up else None
+
+    async def ask_health(self) -> None:
+        """Hear from its process whether it is well, if it is set up."""
+        if self._process and self.is_set_up:
+            await self._process.healthcheck()
+
+    @property
     def has_seat(self) -> bool:
         return self.in_use < self.concurrency
 

@@ -18,7 +18,7 @@ from shared.errors import FileUnavailable
 from shared.settings import Settings
 from shared.workers import is_up_elsewhere
 from worker.app import BellWorker
-from worker.events import Canceled, Done, SetupFailed, Unhealthy
+from worker.events import Canceled, Done, Log, SetupFailed, Unhealthy
 from worker.files import Files, PredictionFiles
 from worker.ledger import Ledger
 from worker.persistence import persistently
@@ -28,6 +28,8 @@ from worker.resident import Resident
 _LOOK_AHEAD_MAX = 8
 _LOOK_AHEAD_SECONDS = 0.02
 """Jobs taken beyond the free seats wait no longer than this, so another worker could not have served them sooner."""
+_SETUP_LOG_SHOWN = 1 << 14
+"""Characters of the end of a failed setup's log, where the reason stands, in the logs of each prediction it failed."""
 _log = structlog.get_logger()
 
 
@@ -46,12 +48,9 @@ class Predictor:
         """Ends when the prediction has ended, or at once if somebody else has it."""
         try:
             await self.resident.room(queue.occupied)  # while the model loads, its predictions stay `starting`
-        except Unhealthy as failure:
-            if not await self._leave_to_others(queue, prediction_id, delivery):
-                await self._refuse(prediction_id, delivery, failure.message)
-            return
         except SetupFailed as failure:
-            await self._refuse(prediction_id, delivery, _cannot_run(failure))
+            if not (isinstance(failure, Unhealthy) and await self._leave_to_others(queue, prediction_id, delivery)):
+                await self._refuse(prediction_id, delivery, failure)
             return
         self._take_as_many_as_fit(queue)
         with self.ledger.carrying(prediction_id):
@@ -64,7 +63,7 @@ class Predictor:
         recorder = Recorder(self.database, self.ledger, row, self.settings.webhook_interval_seconds, interrupt)
         async with self.files.of(row, recorder.take, interrupt) as files:
             try:
-                done = await self._run(row, files)
+                done = await self._run(row, files, recorder)
                 self.usual_seconds += ((done.predict_time or 0.0) - self.usual_seconds) / 4
                 self._take_as_many_as_fit(queue)
                 with queue.seat_given_up():
@@ -75,7 +74,7 @@ class Predictor:
                 _log.error("prediction broke", prediction_id=row.id, exc_info=error)
                 await self._give_up(recorder)
 
-    async def _run(self, row: Row[Any], files: PredictionFiles) -> Done:
+    async def _run(self, row: Row[Any], files: PredictionFiles, recorder: Recorder) -> Done:
         try:
             async with self.resident.preparation(row.id):
                 process = await self.resident.ready()
@@ -87,6 +86,7 @@ class Predictor:
                 done = await process.predict(row.id, input, files.outputs.take, files=named)
                 return await files.settled(done)
         except SetupFailed as failure:
+            recorder.take(Log(_logs(failure)))
             return Done("failed", error=_cannot_run(failure))
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
@@ -97,12 +97,12 @@ class Predictor:
         ending = recorder.given_up("Pinion could not save what the model gave. The worker's log says why.")
         await persistently(lambda: self.ledger.finish(ending))
 
-    async def _refuse(self, prediction_id: str, delivery: int, error: str) -> None:
+    async def _refuse(self, prediction_id: str, delivery: int, failure: SetupFailed) -> None:
         self.resident.ended(Done("failed"), {})
 
         async def write() -> None:
             async with self.database.transaction() as transaction:
-                await lifecycle.refuse(transaction, prediction_id, delivery, error)
+                await lifecycle.refuse(transaction, prediction_id, delivery, _cannot_run(failure), _logs(failure))
 
         await persistently(write)
 
@@ -130,3 +130,7 @@ class Predictor:
 
 def _cannot_run(failure: SetupFailed) -> str:
     return failure.message if isinstance(failure, Unhealthy) else f"The model could not be set up: {failure.message}"
+
+
+def _logs(failure: SetupFailed) -> str:
+    return failure.logs[-_SETUP_LOG_SHOWN:]

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from worker.cell import Stay, open_cell
 from worker.child import describe_death, spawn
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed, Take
+from worker.frames import Lines, start_frame
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
 from worker.running import Run, when_taken
@@ -48,7 +49,7 @@ class ModelProcess:
         self._health = HealthCheck(self._send)
         self._runs: dict[str, Run] = {}  # in the order in which they were sent, which is that in which they begin
         self._why_ended: str | None = None  # set when we end the process, not when it ends itself
-        self._line: list[bytes] = []  # a line that has arrived in part
+        self._lines = Lines()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     @classmethod
@@ -62,6 +63,7 @@ class ModelProcess:
         sandbox: Sandbox | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
+        describes_training: bool = True,
     ) -> "ModelProcess":
         """Returns when the model is imported and its schema known; setup() then goes on, see ready().
 
@@ -69,12 +71,12 @@ class ModelProcess:
         would be. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
-        start_frame = _start_frame(manifest, mode)
+        first = start_frame(manifest, mode, describes_training=describes_training)
         model = cls(on_setup_log, _STARTS_AGAIN if mode == "predict" else ".")
         await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
         try:
             model._limit_setup(setup_limit)
-            model._send(start_frame)
+            model._send(first)
             await model._described.wait()
             if model._setup_error is not None:
                 await model.ready()
@@ -140,6 +142,11 @@ class ModelProcess:
         return await self._health.ask() if self.has_healthcheck and self._set_up.is_set() else Health(True)
 
     @property
+    def complaint(self) -> str | None:
+        """Why it was not well when it was last asked."""
+        return self._health.complaint
+
+    @property
     def _running(self) -> list[Run]:
         return list(islice(self._runs.values(), self.concurrency)) if self._set_up.is_set() else []
 
@@ -165,11 +172,15 @@ class ModelProcess:
         await asyncio.shield(self._burial)
 
     async def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
-        """Lets the process leave within the grace, then ends its whole group. May be called again."""
+        """Lets the process leave within the grace, then ends its whole group. May be called again.
+
+        During setup it hears nothing, so it is ended at once.
+        """
         self._why_ended = self._why_ended or _STOPPED
         self._child.control.close()  # the end of file tells it to leave
         if not self._burial.done():
-            impatience = self._loop.call_later(grace.total_seconds(), self._end, self._why_ended)
+            seconds = grace.total_seconds() if self.is_set_up else 0.0
+            impatience = self._loop.call_later(seconds, self._end, self._why_ended)
             self._burial.add_done_callback(lambda burial: impatience.cancel())
         await self.wait_closed()
 
@@ -195,11 +206,8 @@ class ModelProcess:
         received = self._child.read(self._child.frames)
         # What was printed before these frames were written is in the log pipe by now, and belongs before them.
         self._read_logs()
-        *lines, rest = received.split(b"\n")
-        for line in lines:
-            self._line, parts = [], [*self._line, line]
-            self._take_frame(b"".join(parts))
-        self._line.append(rest)
+        for line in self._lines.take(received):
+            self._take_frame(line)
         return bool(received)
 
     def _read_logs(self) -> None:
@@ -336,15 +344,3 @@ class ModelProcess:
             self._finish(run, Done("canceled") if run.is_canceling else Done("failed", error=self._why_ended))
         self._child.close()
         await self._child.cell.leave()
-
-
-def _start_frame(manifest: Manifest, mode: str) -> dict[str, Any]:
-    if mode == "train" and manifest.train is None:
-        raise SetupFailed('cog.yaml names nothing to train, like `train: "train.py:train"`.')
-    return {
-        "type": "start",
-        "mode": mode,
-        "reference": manifest.reference,
-        "train": manifest.train,
-        "concurrency": manifest.concurrency,
-    }

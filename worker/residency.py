@@ -20,7 +20,7 @@ from worker.provisions import Provisions
 from worker.resident import Resident
 
 _LOOK_SECONDS = 5.0
-"""Between looks at the memory that models take."""
+"""Between looks at the memory that models take, and between questions how they are."""
 _log = structlog.get_logger()
 
 
@@ -63,6 +63,13 @@ class Residency:
         """For ever: models may grow while they work."""
         while True:
             await self.make_room({})
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def ask_health(self) -> None:
+        """For ever: what models say of themselves is told with all else; nothing is ended for it."""
+        while True:
+            residents = list(self._residents.values())
+            await asyncio.gather(*(each.ask_health() for resident in residents for each in resident.instances))
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def make_room(self, wanted_bytes: Mapping[str, int]) -> bool:

@@ -182,6 +182,8 @@ class Resident:
     @property
     def state(self) -> Residence:
         """What the next prediction would meet."""
+        if self._next.complaint:
+            return Residence.UNHEALTHY
         if self._next.is_set_up:
             return Residence.BUSY if self.is_in_use else Residence.WARM
         if self._next.is_coming:
@@ -193,6 +195,7 @@ class Resident:
         state, failures, shown = self.state, self.failures, self._next
         if state == Residence.COLD and not failures.count and not self._bounds.most:
             return None
+        is_left_alone = state == Residence.UNHEALTHY and not shown.is_up
         error, printed = (failures.last.message, failures.last.logs) if failures.last else (None, "")
         return {
             "version": self.version_id,
@@ -206,8 +209,8 @@ class Resident:
             "max_instances": self._bounds.most or None,
             "last_used_at": moment(max(each.last_used for each in self.instances)),
             "failures": failures.count,
-            "error": error and _storable(error),
-            "retry_at": moment(failures.retry_at) if failures.retry_at and state == Residence.UNHEALTHY else None,
+            "error": _storable(shown.complaint or error or "") or None,
+            "retry_at": moment(failures.retry_at) if failures.retry_at and is_left_alone else None,
             "logs": _storable((shown.printed if shown.is_up else printed)[-_LOGS_TOLD:]),
         }
 
@@ -224,10 +227,13 @@ class Resident:
 
     @property
     def _next(self) -> Instance:
-        """Where the next prediction goes: to the least busy that is set up, else to one that is coming."""
+        """Where the next prediction goes: to the least busy that is set up, else to one that is coming.
+
+        One that says that it is not well is passed over where another has a seat, but it works on, as Cog has it.
+        """
         set_up = [each for each in self._instances if each.is_set_up]
         if set_up:
-            return min(set_up, key=lambda each: each.in_use / each.concurrency)
+            return min(set_up, key=_reluctance)
         return next((each for each in self._instances if each.is_coming), self._instances[0])
 
     def _instance(self) -> Instance:
@@ -273,3 +279,7 @@ class Resident:
         except SetupFailed as failure:
             self.failures.add(failure)
             raise
+
+
+def _reluctance(instance: Instance) -> tuple[bool, bool, float]:
+    return not instance.has_seat, instance.complaint is not None, instance.in_use / instance.concurrency

@@ -114,6 +114,7 @@ async def predict(settings: Settings) -> None:
         residency = _residency(settings, needed)
         stack.push_async_callback(residency.stop)
         stack.push_async_callback(end, start(residency.keep_within_budget()))
+        stack.push_async_callback(end, start(residency.ask_health()))
         feed = await stack.enter_async_context(Feed(bells))
         stack.push_async_callback(end, start(Pins(database, feed, residency).run()))
         trainings = Trainings()

@@ -28,6 +28,12 @@ from pinion_runtime.nesting import LEVELS_MAX, is_too_deep
 
 _FILE_MARK = '"$file":'  # inside of a text its quotes would be escaped
 _named = threading.local()
+_CHARACTERS_MAX = 32 << 20
+"""The parent reads what comes at once in one go, and everything else waits for that: half a second for numbers."""
+_TOO_LARGE = (
+    "The output is too large: it has {:,} characters of JSON, and {:,} are allowed at once. "
+    "Return it as a file (cog.Path), or yield it in parts."
+)
 _TOO_DEEP = f"The output is nested too deeply: the limit is {LEVELS_MAX} levels."
 _REASONS = (
     ("JSON compliant", "The output contains NaN or Infinity, which JSON cannot express."),
@@ -46,6 +52,8 @@ def encode(value: Any) -> str:
         if reason is None:
             raise
         raise ModelError(reason) from None
+    if len(encoded) > _CHARACTERS_MAX:
+        raise ModelError(_TOO_LARGE.format(len(encoded), _CHARACTERS_MAX))
     if is_too_deep(encoded):
         raise ModelError(_TOO_DEEP)
     if holds_file(encoded) and encoded.count(_FILE_MARK) != _named.files:

@@ -42,6 +42,15 @@ def test_a_model_that_is_not_well_says_so_itself() -> None:
         assert served.health()["status"] == "READY"
 
 
+def test_trainings_are_not_promised_where_there_are_none() -> None:
+    with serving("learns") as served:
+        document = served.client.get("/openapi.json").json()
+        assert [path for path in document["paths"] if path.startswith("/trainings")] == []
+        assert [name for name in document["components"]["schemas"] if name.startswith("Training")] == []
+        assert served.client.post("/trainings", json={"input": {"word": "a"}}).status_code == 404
+        assert served.predict().json()["output"] == "I learned nothing"
+
+
 def test_the_context_of_a_prediction_reaches_its_model() -> None:
     with serving("runs_two_at_once") as served:
         body = {"input": {"name": "child"}, "context": {"of": "somebody"}}

@@ -1,6 +1,8 @@
 """Models that fail again and again: left alone for longer and longer, refused meanwhile, and well after one success."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +67,32 @@ async def test_a_model_that_dies_in_setup_again_and_again_is_refused_with_its_re
     assert refused.status == Status.FAILED
     assert "unhealthy: it failed 3 times in a row" in refused.error
     assert "exited with code 9 during setup" in refused.error
+    assert refused.logs == "looking for the weights\n"
     told = ill.report()
     assert (told["state"], told["failures"], told["pid"]) == (Residence.UNHEALTHY, 3, None)
     assert told["logs"] == "looking for the weights\n"
     assert told["retry_at"]
+
+
+async def test_a_model_that_dies_between_claim_and_start_and_does_not_come_back_shows_its_log_too(
+    ill: Ill, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ill.run()
+    claim = host.ledger.claim
+
+    async def claim_and_die(prediction_id: str, delivery: int) -> Any:
+        row = await claim(prediction_id, delivery)
+        ill.mark.touch()
+        assert ill.resident.group
+        os.killpg(ill.resident.group, signal.SIGKILL)
+        await until(lambda: not ill.resident.is_up)
+        return row
+
+    monkeypatch.setattr(host.ledger, "claim", claim_and_die)
+    failed = await ill.run()
+    assert failed.error.startswith("The model could not be set up: The model process exited with code 9")
+    assert failed.logs == "looking for the weights\n"
+    assert failed.attempt == 1
 
 
 async def test_when_the_wait_is_over_the_next_prediction_tries_it_and_one_success_makes_it_well(ill: Ill) -> None:

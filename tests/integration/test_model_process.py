@@ -14,6 +14,7 @@ import pytest
 
 from tests.model_processes import PATIENCE_SECONDS, PREDICTORS, ROOT, Heard, Start, content_of, is_running, run, until
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
+from worker.frames import Lines
 from worker.process import ModelProcess
 
 
@@ -150,10 +151,34 @@ async def test_a_file_is_handed_over_by_its_name(start: Start, tmp_path: Path):
     os.unlink(in_memory)
 
 
-async def test_a_value_of_a_hundred_megabytes_passes_both_ways(start: Start):
-    assert len((await run(await start("returns_anything"), what="large")).output) == 100_000_000
+async def test_a_large_value_passes_both_ways(start: Start):
+    assert len((await run(await start("returns_anything"), what="large", size=32_000_000)).output) == 32_000_000
     text = "ä" * 2_000_000
     assert (await run(await start("echo"), text=text)).output == text
+
+
+async def test_an_output_that_everybody_would_wait_for_is_refused_by_the_model_process(start: Start):
+    process = await start("returns_anything")
+    done = await run(process, what="large", size=32 << 20)
+    assert done.error == (
+        "The output is too large: it has 33,554,434 characters of JSON, and 33,554,432 are allowed at once. "
+        "Return it as a file (cog.Path), or yield it in parts."
+    )
+    assert (await run(process, what="false")).output is False
+
+
+async def test_a_line_without_end_from_a_model_ends_it_instead_of_filling_our_memory(start: Start, tmp_path: Path):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\n")
+    (tmp_path / "predict.py").write_text(
+        "import os, sys\n"
+        "frames = int(sys.orig_argv[-1])\n"
+        "def predict() -> str:\n"
+        "    while True:\n"
+        "        os.write(frames, b'x' * (1 << 20))\n"
+    )
+    process = await start(tmp_path)
+    process._lines = Lines(8 << 20)
+    assert (await run(process)).error == "The model process sent something that is no frame."
 
 
 async def test_a_model_that_raises_fails_with_its_message_and_lives_on(start: Start):
@@ -470,6 +495,15 @@ async def test_a_prediction_longer_than_the_grace_fails_when_the_process_is_stop
     await heard.until(lambda heard: bool(heard.logs))
     await process.stop(timedelta(milliseconds=50))
     assert await running == Done("failed", error="The model process was stopped.")
+
+
+async def test_a_process_that_is_being_set_up_is_given_no_grace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("COG_WEIGHTS", str(tmp_path / "never"))
+    process = await ModelProcess.start(PREDICTORS / "waits_in_setup")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await process.stop(timedelta(hours=1))
+    with pytest.raises(SetupFailed, match=r"The model process was stopped\."):
+        await process.ready()
 
 
 @pytest.mark.parametrize("where", ["", "def setup(self): time.sleep(600)"])

@@ -54,6 +54,8 @@ async def test_a_model_that_cannot_be_set_up_fails_its_predictions_and_says_why(
         failed = await rows.prediction(row.id)
         assert failed.status == Status.FAILED
         assert "could not be set up" in failed.error
+        assert failed.logs.startswith("loading weights")
+        assert "RuntimeError: the weights are missing" in failed.logs
         assert [message.event for message in await rows.messages(row.id)] == ["completed"]
 
 

@@ -85,6 +85,12 @@ def test_an_unhealthy_model_says_why_and_when_it_is_tried_again() -> None:
     assert "failed 3 times in a row; tried again in 12 s: The model process exited with code 7." in said
 
 
+def test_a_model_that_is_up_but_not_well_says_what_ails_it() -> None:
+    said = printed(worker(model(state="unhealthy", failures=1, error="Healthcheck failed: the GPU has fallen off")))
+    assert "pinion/[echo] says that it is not well: Healthcheck failed: the GPU has fallen off" in said
+    assert "failed once" not in said
+
+
 def test_logs_are_shown_when_they_are_wanted_and_there_are_some() -> None:
     assert "loading" not in printed(worker(model()))
     said = printed(worker(model(), model(logs=None), model(logs="")), has_logs=True)

@@ -24,7 +24,7 @@ class Record(BaseModel):
 
 
 class Predictor(BasePredictor):
-    def predict(self, what: str, path: str = "") -> Any:
+    def predict(self, what: str, path: str = "", size: int = 0) -> Any:
         return {
             "record": lambda: Record(name="a", point=Point(1, Colour.RED)),
             "set": lambda: {3},
@@ -38,5 +38,5 @@ class Predictor(BasePredictor):
             "file": lambda: [Path(path)],
             "bytes": lambda: io.BytesIO(b"\xff"),
             "unclean": lambda: "a\ud800b\0c\\u0000",
-            "large": lambda: "x" * 100_000_000,
+            "large": lambda: "x" * size,
         }[what]()
