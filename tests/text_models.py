@@ -11,8 +11,18 @@ from typing import Any
 
 import torch
 from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     MT5Config,
     MT5ForConditionalGeneration,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
     UMT5Config,
@@ -24,13 +34,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from pinion_textgen.engine import Engine
 from pinion_textgen.request import Request
 
-VOCABULARY, END = 300, 1
+VOCABULARY, END, POSITIONS = 300, 1, 128
 torch.set_num_threads(1)  # for models as small as these, waiting for each other takes most of the time
+OUTSIDE = ("shared", "lm_head", "model.embed_tokens", "transformer.w")  # of the layers
 
 
 def _encoder_decoder(model: Any, config: Any, **changes: Any) -> Any:
     shape = {"d_model": 48, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 3}
     special = {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": END}
+    return model(config(vocab_size=VOCABULARY, **shape, **special, **changes))
+
+
+def _decoder_only(model: Any, config: Any, **changes: Any) -> Any:
+    shape = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": POSITIONS}
+    special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": END}
     return model(config(vocab_size=VOCABULARY, **shape, **special, **changes))
 
 
@@ -49,6 +66,15 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     ),
     "mt5": lambda: _encoder_decoder(MT5ForConditionalGeneration, MT5Config, feed_forward_proj="gated-gelu"),
     "umt5": lambda: _encoder_decoder(UMT5ForConditionalGeneration, UMT5Config),
+    "llama": lambda: _decoder_only(LlamaForCausalLM, LlamaConfig, intermediate_size=64, num_key_value_heads=2),
+    "mistral": lambda: _decoder_only(
+        MistralForCausalLM, MistralConfig, intermediate_size=64, num_key_value_heads=1, sliding_window=None
+    ),
+    "qwen2": lambda: _decoder_only(Qwen2ForCausalLM, Qwen2Config, intermediate_size=64, num_key_value_heads=2),
+    "qwen3": lambda: _decoder_only(
+        Qwen3ForCausalLM, Qwen3Config, intermediate_size=64, num_key_value_heads=2, head_dim=16
+    ),
+    "gpt2": lambda: _decoder_only(GPT2LMHeadModel, GPT2Config),
 }
 
 
@@ -57,8 +83,8 @@ def made(family: str) -> Any:
     model = FAMILIES[family]().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.ndim == 2 and not name.startswith(("shared", "lm_head")):
-                parameter.mul_(4)
+            if parameter.ndim == 2 and not name.startswith(OUTSIDE):
+                parameter.mul_(4 if model.config.is_encoder_decoder else 12)
     return model
 
 

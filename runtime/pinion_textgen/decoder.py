@@ -1,6 +1,6 @@
 """What the engine wants of a model: one decoding step for rows that are at different places.
 
-Each kind of model has a module of its own: `t5`, for one.
+Each kind of model has a module of its own: `t5`, `causal`.
 """
 
 from abc import ABC, abstractmethod
@@ -25,6 +25,7 @@ class Decoder(ABC):
 
     def __init__(self, model: Any, caches: list[Cache]) -> None:
         self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
         self.vocabulary: int = model.config.vocab_size
         end = model.generation_config.eos_token_id
         self.end_tokens = frozenset([end] if isinstance(end, int) else end or ())
@@ -79,6 +80,12 @@ class Decoder(ABC):
     def read_length(self, lengths: list[int]) -> int:
         """How far attention has to look, at least to the longest row."""
         return -(-max(lengths) // _READ) * _READ
+
+    def mask(self, lengths: list[int], read_length: int) -> Tensor:
+        """What to add to attention scores so that each row reads so much only, (rows, 1, 1, read length)."""
+        is_beyond = torch.arange(read_length, device=self.device) >= self.positions(lengths)[:, None]
+        mask = torch.zeros(is_beyond.shape, dtype=self.dtype, device=self.device)
+        return mask.masked_fill_(is_beyond, torch.finfo(self.dtype).min)[:, None, None]
 
 
 def padded(prompts: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pinion_textgen import t5
+from pinion_textgen import causal, t5
 from pinion_textgen.decoder import Decoder
 
 
@@ -18,16 +18,36 @@ class CannotBatch(Exception):
 
 def decoder_of(model: Any) -> Decoder:
     """Raises CannotBatch."""
-    family = model.config.model_type
-    if family not in t5.FAMILY:
-        raise CannotBatch(f"models of type {family} are not batched yet")
     if {parameter.device for parameter in model.parameters()} != {model.device}:
         raise CannotBatch("it is spread over several devices")
+    family = model.config.model_type
+    if family in t5.FAMILY and model.config.is_encoder_decoder:
+        return _of_t5(model)
+    if family in causal.FAMILIES and type(model).__name__.endswith(("ForCausalLM", "LMHeadModel")):
+        return _of_causal(model)
+    raise CannotBatch(f"models of type {family} are not batched yet")
+
+
+def _of_t5(model: Any) -> Decoder:
     if model.dtype == torch.float16:
         raise CannotBatch("T5 overflows in float16")
     if any(type(layer) is not nn.Linear for layer in _projections(model.decoder)):
         raise CannotBatch("its weights are quantized or adapted")
     return t5.T5Decoder(model)
+
+
+def _of_causal(model: Any) -> Decoder:
+    config = model.config
+    if "sliding_attention" in (getattr(config, "layer_types", None) or ()):
+        raise CannotBatch("some of its layers look at a sliding window")
+    if config.model_type == "mistral" and config.sliding_window is not None:
+        raise CannotBatch("its layers look at a sliding window")
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    if rope in ("dynamic", "longrope"):
+        raise CannotBatch(f"its positions ({rope}) depend on the longest of a batch")
+    if config._attn_implementation not in ("sdpa", "eager"):
+        raise CannotBatch(f"its attention ({config._attn_implementation}) takes no mask of ours")
+    return causal.CausalDecoder(model)
 
 
 def _projections(decoder: nn.Module) -> list[nn.Module]:

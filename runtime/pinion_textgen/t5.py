@@ -59,7 +59,7 @@ class T5Decoder(Decoder):
         self._written.reserve(self.rows, max(written))
         own, other = self.read_length(written), self.read_length(read)
         distances = at[:, None] - torch.arange(own, device=self.device)
-        mask = self._mask(self.positions(read), other)
+        mask = self.mask(read, other)
         hidden = self._embedding(tokens)
         bias = None
         for layer, block in enumerate(self._blocks):
@@ -72,11 +72,6 @@ class T5Decoder(Decoder):
             hidden = hidden + block.fed(hidden)
         scores: Tensor = self._head(self._norm(hidden) * self._scale)
         return scores
-
-    def _mask(self, lengths: Tensor, longest: int) -> Tensor:
-        is_beyond = torch.arange(longest, device=self.device) >= lengths[:, None]
-        mask = torch.zeros(is_beyond.shape, dtype=self._head.weight.dtype, device=self.device)
-        return mask.masked_fill_(is_beyond, torch.finfo(mask.dtype).min)[:, None, None]
 
 
 def _attend(query: Tensor, read: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from tests.text_models import VOCABULARY, generated, made, prompts, run  # first: it finds the runtime
+from tests.text_models import POSITIONS, VOCABULARY, generated, made, prompts, run  # first: it finds the runtime
 
 from pinion_textgen.admission import Limits  # isort: skip
 from pinion_textgen.decoders import CannotBatch, decoder_of  # isort: skip
@@ -180,6 +180,17 @@ def test_a_failure_ends_those_it_happened_to_and_nobody_else(model: Any) -> None
     assert third.sequences[0].tokens == generated(model, third.prompt, max_new_tokens=20)
 
 
+def test_a_prompt_beyond_the_models_positions_is_refused_and_one_that_just_fits_is_answered() -> None:
+    llama = made("llama")
+    engine = Engine(decoder_of(llama))
+    prompt = [5] * (POSITIONS - 4)
+    with pytest.raises(ValueError, match=r"has 124 tokens, and 5 more are asked for; the model has 128 positions"):
+        engine.submit(Request(prompt, Options(5)))
+    fitting = Request(prompt, Options(4))
+    run(engine, fitting)
+    assert fitting.sequences[0].tokens == generated(llama, prompt, max_new_tokens=4)
+
+
 class Adapted(nn.Linear):
     """As a LoRA's layer is one of another class."""
 
@@ -192,8 +203,23 @@ class Adapted(nn.Linear):
         (lambda model: setattr(model.decoder.block[0].layer[0].SelfAttention, "q", Adapted(48, 48)), "adapted"),
     ],
 )
-def test_a_model_that_cannot_be_batched_says_why(change: Any, says: str) -> None:
+def test_a_t5_that_cannot_be_batched_says_why(change: Any, says: str) -> None:
     model = made("t5-gated")
     change(model)
+    with pytest.raises(CannotBatch, match=says):
+        decoder_of(model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding window"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "depend on the longest"),
+        ({"_attn_implementation_internal": "flash_attention_2"}, "takes no mask"),
+    ],
+)
+def test_a_decoder_only_model_that_cannot_be_batched_says_why(settings: dict[str, Any], says: str) -> None:
+    model = made("llama")
+    vars(model.config).update(settings)
     with pytest.raises(CannotBatch, match=says):
         decoder_of(model)
