@@ -12,8 +12,8 @@ import torch
 from pinion_textgen.decoder import Decoder
 from pinion_textgen.request import Request, Sequence
 
-# The rest of what is free is for weights of others and for what a step computes with.
-_SHARE_OF_GPU, _SHARE_OF_HOST = 0.8, 0.25
+# The rest is for weights, other models, and what a step computes with.
+_OF_FREE_GPU, _OF_HOST = 0.8, 0.25
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Limits:
     rows: int = 64
     """Sequences in the batch."""
     cache_bytes: int | None = None
-    """What keys and values may take; None: most of the GPU's free memory, or a quarter of the host's."""
+    """What keys and values may take; None: most of the GPU's free memory, or a part of the host's."""
     prompt_tokens_per_step: int = 1024
     """How much is read, padding included, before the others go on writing. One prompt is read in any case."""
 
@@ -66,8 +66,8 @@ class Admission:
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(free * _SHARE_OF_GPU)
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _SHARE_OF_HOST)
+        return int(free * _OF_FREE_GPU)
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _OF_HOST)
 
 
 def _in_mib(count: int) -> int:

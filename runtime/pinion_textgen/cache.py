@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-# Growing copies everything, so it is done in steps: of this many rows and positions.
-_ROWS, _LENGTH = 8, 64
+# Growing copies everything, so it is done in steps: to twice the rows, and by as many positions.
+_LENGTH = 64
 
 
 class Cache:
@@ -28,7 +28,7 @@ class Cache:
         """What `reserve` may take for as much."""
         heads, head_size = self._shape
         position = 2 * len(self.keys) * heads * head_size * self._like.element_size()
-        return _rounded(rows, _ROWS) * _rounded(length, _LENGTH) * position
+        return _rows_for(rows) * _length_for(length) * position
 
     def reserve(self, rows: int, length: int) -> None:
         """Room for so many rows and positions; what is there is kept as far as it fits."""
@@ -37,7 +37,7 @@ class Cache:
             return
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):  # one at a time, so that only one of them is there twice
-                new = self._zeros(_rounded(rows, _ROWS), _rounded(length, _LENGTH))
+                new = self._zeros(_rows_for(rows), _length_for(length))
                 kept = tuple(slice(min(was, now)) for was, now in zip(old.shape, new.shape, strict=True))
                 new[kept] = old[kept]
                 tensors[layer] = new
@@ -73,5 +73,9 @@ class Cache:
         return self._like.new_zeros(rows, heads, length, head_size)
 
 
-def _rounded(count: int, step: int) -> int:
-    return -(-count // step) * step
+def _rows_for(rows: int) -> int:
+    return 1 << (rows - 1).bit_length()
+
+
+def _length_for(length: int) -> int:
+    return -(-length // _LENGTH) * _LENGTH

@@ -16,8 +16,26 @@ class CannotBatch(Exception):
     """The model has to run one request at a time; the message is the reason, for its owner."""
 
 
+# What a model's generation_config may say without changing an answer: each request says it itself, or it is no matter
+# of tokens. Beams are never searched.
+_COVERED = frozenset(
+    {
+        *("_from_model_config", "transformers_version", "use_cache", "cache_implementation", "return_dict_in_generate"),
+        *("output_attentions", "output_hidden_states", "output_scores", "output_logits", "trust_remote_code"),
+        *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
+        *("max_length", "max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "repetition_penalty"),
+        *("num_beams", "early_stopping", "length_penalty", "num_return_sequences"),
+    }
+)
+_NEUTRAL_AT_ONE = frozenset({"typical_p", "encoder_repetition_penalty", "guidance_scale", "num_beam_groups"})
+
+
 def decoder_of(model: Any) -> Decoder:
     """Raises CannotBatch."""
+    said = model.generation_config.to_diff_dict()
+    asked = [name for name, value in said.items() if name not in _COVERED and _changes_something(name, value)]
+    if asked:
+        raise CannotBatch(f"its generation_config asks for {', '.join(asked)}")
     if {parameter.device for parameter in model.parameters()} != {model.device}:
         raise CannotBatch("it is spread over several devices")
     family = model.config.model_type
@@ -26,6 +44,10 @@ def decoder_of(model: Any) -> Decoder:
     if family in causal.FAMILIES and type(model).__name__.endswith(("ForCausalLM", "LMHeadModel")):
         return _of_causal(model)
     raise CannotBatch(f"models of type {family} are not batched yet")
+
+
+def _changes_something(name: str, value: Any) -> bool:
+    return bool(value) and not (value == 1 and name in _NEUTRAL_AT_ONE)
 
 
 def _of_t5(model: Any) -> Decoder:

@@ -49,10 +49,21 @@ class Engine:
     @torch.inference_mode()
     def step(self) -> None:
         """Whatever a request's listener hears is heard within. A failing model ends the requests it was working on."""
-        self._leave_canceled()
-        self._join()
-        if self._running:
-            self._write()
+        try:
+            self._leave_canceled()
+            self._join()
+            if self._running:
+                self._write()
+        except Exception as error:  # nobody knows what the rows hold now
+            self._fail_running(error)
+
+    def fail(self, error: Exception) -> None:
+        """Ends all requests there are."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for request in {*waiting, *(each.request for each in self._running)}:
+            request.finish_all(End.FAILED, error)
+        self._running.clear()
 
     def _leave_canceled(self) -> None:
         for request in {each.request for each in self._running if each.request.is_canceled}:
@@ -76,18 +87,14 @@ class Engine:
             return
         for request in requests:
             seen = self._decoder.seen(request)
-            self._sampler.join([seen] * len(request.sequences))
             for sequence in request.sequences:
                 sequence.newest = seen[-1]
             self._running += request.sequences
+            self._sampler.join([seen] * len(request.sequences))
 
     def _write(self) -> None:
-        try:
-            newest = torch.tensor([each.newest for each in self._running], device=self._decoder.device)
-            chosen = self._sampler.choose(self._decoder.decode(newest), self._running)
-        except Exception as error:  # nobody knows what the rows hold now
-            self._fail_running(error)
-            return
+        newest = torch.tensor([each.newest for each in self._running], device=self._decoder.device)
+        chosen = self._sampler.choose(self._decoder.decode(newest), self._running)
         for sequence, token in zip(self._running, chosen, strict=True):
             sequence.request.take(sequence, token, token in self._decoder.end_tokens)
         self._leave_ended()

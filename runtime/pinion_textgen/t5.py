@@ -25,7 +25,7 @@ class T5Decoder(Decoder):
         self._written, self._read = Cache(*shape), Cache(*shape)
         super().__init__(model, [self._written, self._read])
         self._encoder = model.encoder
-        self._start: int = model.generation_config.decoder_start_token_id or config.decoder_start_token_id
+        self._start: int = model.generation_config.decoder_start_token_id
         self._blocks = [_Block(block, config) for block in model.decoder.block]
         self._norm = _Norm(model.decoder.final_layer_norm)
         self._embedding, self._head = model.decoder.embed_tokens, model.lm_head

@@ -211,6 +211,26 @@ def test_a_t5_that_cannot_be_batched_says_why(change: Any, says: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"no_repeat_ngram_size": 1, "bad_words_ids": [[3]]}, "no_repeat_ngram_size"),
+        ({"remove_invalid_values": True}, "remove_invalid_values"),
+        ({"num_beams": 4, "typical_p": 1.0, "no_repeat_ngram_size": 0, "temperature": 0.6}, None),
+    ],
+)
+def test_what_a_model_wants_beyond_the_options_is_not_left_out_silently(
+    settings: dict[str, Any], refused: str | None
+) -> None:
+    model = made("llama")
+    model.generation_config.update(**settings)
+    if refused is None:
+        decoder_of(model)
+        return
+    with pytest.raises(CannotBatch, match=f"generation_config asks for .*{refused}"):
+        decoder_of(model)
+
+
+@pytest.mark.parametrize(
     ("settings", "says"),
     [
         ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding window"),
