@@ -53,8 +53,10 @@ class Sampler:
         penalties = [each.options.repetition_penalty for each in sequences]
         if all(penalty == 1 for penalty in penalties):
             return scores
-        by = torch.tensor(penalties, device=scores.device)[:, None]
-        return torch.where(self._seen, torch.where(scores < 0, scores * by, scores / by), scores)
+        seen = self._seen.nonzero(as_tuple=True)  # few of a vocabulary
+        by, score = torch.tensor(penalties, device=scores.device)[seen[0]], scores[seen]
+        scores[seen] = torch.where(score < 0, score * by, score / by)
+        return scores
 
 
 def _drawn(scores: Tensor, sequences: list[Sequence]) -> Tensor:
