@@ -42,7 +42,7 @@ def main() -> None:
         http="httptools",
         access_log=False,
         log_level="warning",
-        proxy_headers=False,
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
         h11_max_incomplete_event_size=16 * 1024,

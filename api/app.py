@@ -3,6 +3,7 @@
 Speaks HTTP and decides nothing about running.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,12 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import errors
 from api.callers import Callers
 from api.dependencies import Services
+from api.document import DescribedApp
+from api.lookups import Lookups
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import (
     account,
     collections,
     contents,
     deployments,
+    docs,
     examples,
     files,
     hardware,
@@ -37,7 +41,9 @@ from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
 
-_UNVERSIONED = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
+_REDIS_CONNECTIONS = 3
+"""Beside the one that listens. Nothing waits on them, so that few carry many requests."""
+_UNVERSIONED = re.compile(r"/(livez|readyz|metrics|openapi\.json|docs(/.+)?)")
 
 
 class VersionPrefix:
@@ -50,7 +56,7 @@ class VersionPrefix:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _UNVERSIONED:
+        if scope["type"] == "http" and not _UNVERSIONED.fullmatch(scope["path"]):
             # Postgres refuses NUL; nothing is called by its replacement, so it is not found.
             path = (
                 scope["path"]
@@ -68,20 +74,18 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        redis = open_redis(settings.redis_url)
-        listening = open_listening_redis(settings.redis_url, connections=2)
+        redis = open_redis(settings.redis_url, connections=_REDIS_CONNECTIONS)
+        listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with Feed(listening) as feed, Callers(database) as callers:
-            app.state.services = Services(settings, database, feed, callers, limits)
+        async with Feed(listening) as feed, Callers(database) as callers, Lookups(database) as lookups:
+            app.state.services = Services(settings, database, feed, callers, lookups, limits)
             yield
         await redis.aclose()
         await listening.aclose()
         await database.close()
 
-    app = FastAPI(
-        title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
-    )
+    app = DescribedApp(lifespan=lifespan)
     rooms = (
         predictions,
         stream,
@@ -100,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for room in rooms:
         app.include_router(room.router, prefix="/v1")
+    app.include_router(docs.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     errors.install(app)

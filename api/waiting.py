@@ -9,14 +9,13 @@ from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 
 from api.dependencies import Services
 from shared.contract import TERMINAL, Kind
 from shared.database import Transaction
 from shared.errors import NotFound
 from shared.live import Chunk, channel, replay
-from shared.tables import Prediction
 
 LOOK_AGAIN_SECONDS = 2.0
 """A word lost between worker and us costs a follower this much."""
@@ -26,16 +25,9 @@ Cancel = Callable[[Transaction, str], Awaitable[object]]
 """Ends what has this id, or asks for its end."""
 
 
-async def find(services: Services, prediction_id: str) -> Row[Any] | None:
-    """A prediction whoever owns it; the caller checks."""
-    query = select(Prediction.__table__).where(Prediction.id == prediction_id)
-    async with services.database.reading() as connection:
-        return (await connection.execute(query)).one_or_none()
-
-
 async def find_own(services: Services, account_id: str, prediction_id: str, kind: Kind) -> Row[Any]:
     """What an account has of a kind; raises NotFound."""
-    row = await find(services, prediction_id)
+    row = await services.lookups.find(prediction_id)
     if row is None or row.account_id != account_id or row.kind != kind:
         raise NotFound
     return row
@@ -56,7 +48,7 @@ async def until_finished(services: Services, prediction_id: str, seconds: float)
     deadline = asyncio.get_running_loop().time() + seconds
     async with services.feed.follow(channel(prediction_id)) as heard:
         while not services.stopping.is_set():
-            row = await find(services, prediction_id)
+            row = await services.lookups.find(prediction_id)
             if row is None or row.status in TERMINAL:
                 return row
             if not await _finished_word(heard, deadline):
@@ -91,13 +83,13 @@ async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIte
     Nothing is told twice or left out: chunks know their place, and a gap is filled from the row.
     """
     async with services.feed.follow(channel(row.id)) as heard:
-        current = await find(services, row.id)
+        current = await services.lookups.find(row.id)
         for chunk in await _replayed(services, row.id):
             if current and chunk.attempt >= current.attempt and chunk.start <= seen < chunk.end:
                 yield _after(chunk, seen)
                 seen = chunk.end
         while not services.stopping.is_set():
-            current = await find(services, row.id)
+            current = await services.lookups.find(row.id)
             if current is None:
                 return
             if saved := _saved(current, seen):

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.service import pace
+from benchmarks.timing import pace
 from benchmarks.wire import Client
 
 PROJECT = Path(__file__).parents[1]

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import psutil
 from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 
+from benchmarks.timing import milliseconds, pace, paced, paced_posts
 from benchmarks.wire import Client, Receiver
 
 PROJECT = Path(__file__).parents[1]
@@ -61,20 +62,6 @@ def plain_worker() -> Iterator[None]:
             process.terminate()
 
 
-@asynccontextmanager
-async def paced(count: int, per_second: float) -> AsyncIterator[Callable[[Callable[[int], Awaitable[None]]], Any]]:
-    """Calls at a fixed rate whether or not earlier ones have ended."""
-
-    async def run(call: Callable[[int], Awaitable[None]]) -> None:
-        begin, tasks = time.perf_counter(), []
-        for number in range(count):
-            await asyncio.sleep(max(0.0, begin + number / per_second - time.perf_counter()))
-            tasks.append(asyncio.ensure_future(call(number)))
-        await asyncio.gather(*tasks)
-
-    yield run
-
-
 async def ours(version: str) -> Figures:
     """One round of everything on a running instance."""
     body = {"version": version, "input": {"text": "hello"}}
@@ -87,22 +74,8 @@ async def ours(version: str) -> Figures:
 
 
 async def _create_latency(_: Client, body: dict[str, Any]) -> Figures:
-    took: list[float] = []
-    free: asyncio.Queue[Client] = asyncio.Queue()
-    clients = [await Client("127.0.0.1", PORT, TOKEN).__aenter__() for _ in range(8)]
-    for client in clients:
-        free.put_nowait(client)
-
-    async def create(_number: int) -> None:
-        client = await free.get()
-        begin = time.perf_counter()
-        await client.request("POST", "/v1/predictions", body)
-        took.append(time.perf_counter() - begin)
-        free.put_nowait(client)
-
-    async with paced(250, 50) as run:
-        await run(create)
-    return {"create p50 ms": _ms(took, 50), "create p99 ms": _ms(took, 99)}
+    took = await paced_posts(PORT, TOKEN, "/v1/predictions", body, 250, 50)
+    return {"create p50 ms": milliseconds(took, 50), "create p99 ms": milliseconds(took, 99)}
 
 
 async def _pick_up(client: Client, body: dict[str, Any]) -> Figures:
@@ -112,7 +85,7 @@ async def _pick_up(client: Client, body: dict[str, Any]) -> Figures:
         moments = [datetime.fromisoformat(row[name]) for name in ("created_at", "started_at")]
         waits.append((moments[1] - moments[0]).total_seconds())
         await asyncio.sleep(0.03)
-    return {"pick-up p50 ms": _ms(waits, 50)}
+    return {"pick-up p50 ms": milliseconds(waits, 50)}
 
 
 async def _finished(client: Client, prediction_id: str) -> Any:
@@ -123,17 +96,17 @@ async def _finished(client: Client, prediction_id: str) -> Any:
 
 async def _webhook_latency(client: Client, body: dict[str, Any]) -> Figures:
     begun: dict[str, float] = {}
-    async with Receiver() as receiver, paced(200, 10) as run:
+    async with Receiver() as receiver:
         wanted = {**body, "webhook": receiver.url, "webhook_events_filter": ["completed"]}
 
         async def create(_: int) -> None:
             begin = time.perf_counter()
             begun[(await client.request("POST", "/v1/predictions", wanted))["id"]] = begin
 
-        await run(create)
+        await paced(create, 200, 10)
         await receiver.until(len(begun))
         took = [receiver.came[prediction_id] - begin for prediction_id, begin in begun.items()]
-    return {"webhook p50 ms": _ms(took, 50), "webhook p99 ms": _ms(took, 99)}
+    return {"webhook p50 ms": milliseconds(took, 50), "webhook p99 ms": milliseconds(took, 99)}
 
 
 async def _throughput(client: Client, body: dict[str, Any], count: int = 1500) -> Figures:
@@ -160,29 +133,24 @@ async def plain(redis: ArqRedis) -> Figures:
         began, _text = await job.result(timeout=30, poll_delay=0.01)
         waits.append(began - begin)
     begun: dict[str, float] = {}
-    async with Receiver() as receiver, paced(100, 10) as run:
+    async with Receiver() as receiver:
 
         async def enqueue(number: int) -> None:
             begun[str(number)] = time.perf_counter()
             await redis.enqueue_job("post", receiver.url, str(number))
 
-        await run(enqueue)
+        await paced(enqueue, 100, 10)
         await receiver.until(len(begun))
         took = [receiver.came[key] - begin for key, begin in begun.items()]
     begin = time.perf_counter()
     jobs = [await redis.enqueue_job("no_op", "hello") for _ in range(300)]
     await asyncio.gather(*(job.result(timeout=120, poll_delay=0.05) for job in jobs if job))
     return {
-        "pick-up p50 ms": _ms(waits, 50),
-        "webhook p50 ms": _ms(took, 50),
-        "webhook p99 ms": _ms(took, 99),
+        "pick-up p50 ms": milliseconds(waits, 50),
+        "webhook p50 ms": milliseconds(took, 50),
+        "webhook p99 ms": milliseconds(took, 99),
         "completed/s": len(jobs) / (time.perf_counter() - begin),
     }
-
-
-def _ms(seconds: list[float], percentile: int) -> float:
-    ordered = sorted(seconds)
-    return 1000 * ordered[min(len(ordered) - 1, round(len(ordered) * percentile / 100))]
 
 
 def idle_megabytes(process: subprocess.Popen[str]) -> Figures:
@@ -231,14 +199,6 @@ def report(pairs: list[tuple[Figures, Figures]], once: Figures) -> None:
         print(f"| {name} | {mine:.1f} | {theirs:.1f} | {ratio:.1f} |")
     for name, value in once.items():
         print(f"| {name} | {value:.1f} | – | – |")
-
-
-def pace() -> float:
-    """How fast this machine is today: hosts of one name differ by a factor of two."""
-    begin, total = time.perf_counter(), 0
-    for number in range(10_000_000):
-        total += number
-    return time.perf_counter() - begin
 
 
 def main() -> None:

@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+import asyncpg
 import msgspec
 import structlog
 from redis.exceptions import RedisError
@@ -166,10 +168,11 @@ def open_engine(settings: Settings, checkout_seconds: float = 5.0, waits_for_dis
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
-    arguments: dict[str, Any] = {"timeout": 5, "command_timeout": 10}
-    if not waits_for_disk:
-        arguments["server_settings"] = {"synchronous_commit": "off"}
-    return create_async_engine(settings.database_url, connect_args=arguments, pool_pre_ping=False, **options)
+    # The driver reads the address itself: it knows all that a provider may write into one, as `sslmode`.
+    wishes = {} if waits_for_disk else {"synchronous_commit": "off"}
+    address = settings.database_url.replace("+asyncpg", "", 1)
+    connect = partial(asyncpg.connect, address, timeout=5, command_timeout=10, server_settings=wishes)
+    return create_async_engine(settings.database_url, async_creator=connect, **options)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -3,10 +3,11 @@
 Nothing is executed here, and no job carries more than an id: the row in the database is the job.
 """
 
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from time import time
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import msgspec
 from arq.connections import ArqRedis
@@ -24,8 +25,9 @@ from shared.contract import Kind
 
 EXPIRY = timedelta(days=30)
 """A queue entry outlives any backlog; arq's own day would drop jobs silently."""
-VERSIONS_KEY = "pinion:versions"
+_VERSIONS = "pinion:versions"
 """Versions with a queue of their own, for workers to look into."""
+_CLOSE = "return redis.call('EXISTS', KEYS[1]) == 0 and redis.call('SREM', KEYS[2], ARGV[1])"
 BUILD_QUEUE = "pinion:build"
 TRAIN_QUEUE = "pinion:train"
 DELIVER_QUEUE = "pinion:deliver"
@@ -85,8 +87,8 @@ class PredictJob:
         return predict_queue(self.version_id)
 
     def write(self, pipe: Pipeline) -> None:
-        pipe.sadd(VERSIONS_KEY, self.version_id)
         _write(pipe, self.queue, "predict", self.job_id, self.prediction_id, self.delivery)
+        pipe.sadd(_VERSIONS, self.version_id)  # last: see close_queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +187,17 @@ def _open(
     redis = ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=milliseconds)
     redis.auto_close_connection_pool = True  # the pool is ours alone, so closing the client closes its connections
     return redis
+
+
+async def open_queues(redis: Redis) -> list[str]:
+    """The versions whose queues workers take jobs from."""
+    members = await cast(Awaitable[set[bytes]], redis.smembers(_VERSIONS))
+    return sorted(version.decode() for version in members)
+
+
+async def close_queues(redis: Redis, version_ids: Iterable[str]) -> None:
+    """Those that are empty; what is put in at the same moment opens its queue again, because it does so last."""
+    pipe = redis.pipeline(transaction=False)
+    for version_id in version_ids:
+        pipe.eval(_CLOSE, 2, predict_queue(version_id), _VERSIONS, version_id)
+    await pipe.execute()

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     """Empty: the private Valkey's socket in `home`."""
     public_url: Annotated[str, AfterValidator(_web_address)] = ""
     """Address under which clients reach the API; empty: the one a client used, in webhooks http://host:port."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = (
+        ip_network("127.0.0.0/8"),
+        ip_network("::1/128"),
+    )
+    """Networks of reverse proxies that are believed when they say that a client used https, comma-separated."""
     webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks webhooks may reach although they are private, comma-separated."""
     file_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()

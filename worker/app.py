@@ -178,9 +178,9 @@ class BellWorker(arq.Worker):
 
     async def abandon(self) -> None:
         """End jobs that still run. Their rows stay as they are: the sweep decides what becomes of them."""
-        for task in self.tasks.values():
-            task.cancel()
-        await self.drained()
+        async with self._turn:
+            self.allow_pick_jobs = False
+        await end(*self.tasks.values())
 
     async def _forever(self, part: Callable[[], Awaitable[None]]) -> None:
         """Begin again after an outage of Redis; nothing that runs is touched."""

@@ -17,9 +17,11 @@ from shared.file_lock import open_lock, try_lock
 from shared.file_names import FILE_KEY
 from worker.events import SetupFailed
 from worker.sandbox import HOME, TEMPORARY, Mount, Sandbox
+from worker.strays import end_strays
 
 _PREFIX = "pinion-model-"
 _DRAFT_PREFIX = ".pinion-model-"
+_TEMPORARY = "tmp"
 _LEFT = re.compile(r"prediction-\w+")
 
 
@@ -43,7 +45,7 @@ class Cell:
     @property
     def variables(self) -> dict[str, str]:
         """Of the process's environment."""
-        temporary = TEMPORARY if self.is_sandboxed else self._scratch / "tmp"
+        temporary = TEMPORARY if self.is_sandboxed else self._scratch / _TEMPORARY
         # What torch compiles is kept as long as the process lives: it would look in vain in a prediction's folder.
         ours = {"TMPDIR": str(temporary), "TORCHINDUCTOR_CACHE_DIR": str(temporary / "torchinductor")}
         return {**ours, "HOME": str(HOME)} if self.is_sandboxed else ours
@@ -62,7 +64,7 @@ class Cell:
         if name is not None:
             if not _LEFT.fullmatch(name):
                 raise ValueError(name)
-            self._left[prediction_id] = self._scratch / "tmp" / name
+            self._left[prediction_id] = self._scratch / _TEMPORARY / name
 
     def may_show(self, place: Path) -> bool:
         """Whether a process here can see what lies at a real place of this machine."""
@@ -86,8 +88,9 @@ class Cell:
         return place
 
     async def leave(self) -> None:
-        """The process has ended."""
+        """The process has ended, and whatever it has started ends with it."""
         self._is_left = True
+        await asyncio.to_thread(end_strays, self._scratch / _TEMPORARY)
         await self._clear()
 
     async def end_stay(self, prediction_id: str) -> None:
@@ -134,7 +137,7 @@ def _open(source: Path, python: Path, sandbox: Sandbox | None) -> Cell:
     try_lock(lock)
     scratch = draft.rename(draft.with_name(draft.name.removeprefix(".")))  # not to be found before it is locked
     try:
-        for name in ("tmp", "home", "folder"):
+        for name in (_TEMPORARY, "home", "folder"):
             (scratch / name).mkdir(mode=0o700)
         return Cell(scratch, lock, source, sandbox, sandbox.mounts(source, python, scratch) if sandbox else ())
     except BaseException:
@@ -152,6 +155,7 @@ def _remove_abandoned() -> None:
             lock = os.open(scratch / "lock", os.O_RDWR | os.O_NOFOLLOW)
             try:
                 if try_lock(lock):
+                    end_strays(scratch / _TEMPORARY)
                     shutil.rmtree(scratch, ignore_errors=True)
             finally:
                 os.close(lock)

@@ -57,9 +57,8 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         if self.is_running:  # it may not yet have made its group
             with contextlib.suppress(ProcessLookupError):
-                os.kill(
-                    self.process.pid, signal.SIGKILL
-                )  # process.kill() may reap it, and nobody would hear how it died
+                # Not process.kill(), which may reap it, and nobody would hear how it died.
+                os.kill(self.process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         self.control.close()

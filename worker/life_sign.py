@@ -1,9 +1,11 @@
 """A sign of life that cannot lie: a file that a process has locked for as long as it lives, however it ends.
 
-Only processes that share the folder can read it. What follows from a death is decided in `sweep`.
+Only processes of the same host can read it: where a folder is shared with other hosts, their locks may not be seen.
+What follows from a death is decided in `sweep`.
 """
 
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ def give_sign(home: Path, name: str) -> int:
     fresh = sign.with_suffix(".new")
     descriptor = open_lock(fresh)
     try_lock(descriptor)  # nobody else knows the name yet
+    os.write(descriptor, _HOST)
     fresh.rename(sign)
     return descriptor
 
@@ -43,8 +46,8 @@ def living(home: Path, name: str) -> Iterator[None]:
 
 
 def dead(home: Path) -> list[str]:
-    """The names of processes whose sign is there and locked by nobody."""
-    return [sign.stem for sign in (home / "run").glob("*.lock") if _is_unlocked(sign)]
+    """The names of processes of this host whose sign is there and locked by nobody."""
+    return [sign.stem for sign in (home / "run").glob("*.lock") if _is_given_up(sign)]
 
 
 def bury(home: Path, names: Iterable[str]) -> None:
@@ -53,12 +56,23 @@ def bury(home: Path, names: Iterable[str]) -> None:
         sign_of(home, name).unlink(missing_ok=True)
 
 
-def _is_unlocked(sign: Path) -> bool:
+def _host() -> bytes:
+    """The same for all containers of a machine, and another one after it was started anew, where the system tells."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        return socket.gethostname().encode()
+
+
+_HOST = _host()
+
+
+def _is_given_up(sign: Path) -> bool:
     try:
         descriptor = os.open(sign, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False  # it has just ended as it should
     try:
-        return try_lock(descriptor)
+        return os.read(descriptor, len(_HOST) + 1) == _HOST and try_lock(descriptor)
     finally:
         os.close(descriptor)

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import cast
 
 import httpx
 import structlog
@@ -24,9 +23,9 @@ from shared.queue import (
     BUILD_QUEUE,
     DELIVER_QUEUE,
     TRAIN_QUEUE,
-    VERSIONS_KEY,
     RedisPool,
     open_listening_redis,
+    open_queues,
     open_redis,
     predict_queue,
 )
@@ -73,15 +72,27 @@ class Queues:
 
     database: Database
     settings: Settings
-    stack: AsyncExitStack
     bells: RedisPool
     """Connections that wait for a bell, one a queue."""
     workers: dict[str, BellWorker] = field(default_factory=dict)
+    _running: dict[str, AsyncExitStack] = field(default_factory=dict)
 
     async def take(self, queue: str, name: str, job: Job, seats: int) -> None:
         """Take jobs from one more queue."""
         self.workers[queue] = BellWorker(self.database.redis, self.bells, queue, name, job, seats)
-        await self.stack.enter_async_context(self.workers[queue].running())
+        self._running[queue] = AsyncExitStack()
+        await self._running[queue].enter_async_context(self.workers[queue].running())
+
+    async def leave(self, queue: str) -> None:
+        """Take no more jobs from a queue, once those that run have ended."""
+        await self.workers[queue].drained()
+        await self._running.pop(queue).aclose()
+        del self.workers[queue]
+
+    async def close(self) -> None:
+        """To be called last, whatever still runs."""
+        for running in self._running.values():
+            await running.aclose()
 
     async def drain(self) -> None:
         """Take no more jobs, let running ones end for a while, and end the rest."""
@@ -119,18 +130,25 @@ async def predict(settings: Settings) -> None:
         await stack.enter_async_context(presence.announced())
         ledger = Ledger(database, presence)
         files = Files(settings, database, client)
-        queues = Queues(database, settings, stack, bells)
+        queues = Queues(database, settings, bells)
+        stack.push_async_callback(queues.close)
         await queues.take(BUILD_QUEUE, "build", Builder(database, residency).build, _BUILDS_AT_ONCE)
         trainer = Trainer(settings, database, ledger, files, residency, needed, trainings)
         await queues.take(TRAIN_QUEUE, "train", trainer.train, _TRAININGS_AT_ONCE)
 
-        async def open_queues() -> None:
-            for version_id in await _versions(database):
-                if predict_queue(version_id) not in queues.workers:
-                    job = Predictor(settings, database, ledger, files, residency.resident(version_id)).predict
-                    await queues.take(predict_queue(version_id), "predict", job, seats=1)
+        taken: set[str] = set()
 
-        await _until_stopped(_regularly(open_queues, _LOOK_FOR_QUEUES_SECONDS))
+        async def follow_queues() -> None:
+            wanted = set(await open_queues(database.redis))
+            for version_id in wanted - taken:
+                job = Predictor(settings, database, ledger, files, residency.resident(version_id)).predict
+                await queues.take(predict_queue(version_id), "predict", job, seats=1)
+                taken.add(version_id)
+            for version_id in taken - wanted:
+                await queues.leave(predict_queue(version_id))
+                taken.remove(version_id)
+
+        await _until_stopped(_regularly(follow_queues, _LOOK_FOR_QUEUES_SECONDS))
         await queues.drain()
 
 
@@ -140,7 +158,8 @@ async def deliver(settings: Settings) -> None:
         name = new_id()
         stack.enter_context(living(settings.home, name))
         client = await stack.enter_async_context(Outbound(settings.webhook_allow_cidrs))
-        queues = Queues(database, settings, stack, bells)
+        queues = Queues(database, settings, bells)
+        stack.push_async_callback(queues.close)
         # What a sender notes may be forgotten: the message is then sent again under the same id.
         notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
         stack.push_async_callback(notes.close)
@@ -178,11 +197,6 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool
         await redis.aclose()
         await waiting.aclose()
         await database.close()
-
-
-async def _versions(database: Database) -> list[str]:
-    members = cast(Awaitable[set[bytes]], database.redis.smembers(VERSIONS_KEY))
-    return sorted(version.decode() for version in await members)
 
 
 def _regularly(chore: Callable[[], Awaitable[None]], seconds: float) -> Callable[[], Awaitable[None]]:

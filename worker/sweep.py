@@ -25,6 +25,7 @@ from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
 from worker import life_sign
 from worker.files import existing_folders
+from worker.idle_queues import close_idle_queues
 from worker.retention import Retention
 
 TICK_SECONDS = 1.0
@@ -228,6 +229,7 @@ class Sweep:
         if len(ids) < _BATCH:
             self._remembers_until = monotonic() + _FORGET_EVERY.total_seconds()
         await run_counts.add_up(self.database)
+        await close_idle_queues(self.database)
         await self._forget_files()
 
     async def _forget_files(self) -> None:

@@ -17,11 +17,12 @@ from sqlalchemy import select
 
 from api.bodies import answer
 from api.dependencies import Base, ModelReader, ModelWriter, Wired, bounded
-from api.documentation import ERRORS, json_request
+from api.documentation import json_request, problems
 from api.paging import read_page
 from api.routes.models import own_model, visible_model
 from api.workers import residence
 from shared import catalog, contract, removal, rendering
+from shared.accounts import DEFAULT_USERNAME
 from shared.contents import Contents
 from shared.contract import VersionStatus
 from shared.errors import Forbidden, InvalidPush, NotFound
@@ -32,17 +33,19 @@ from shared.tables import Version
 router = APIRouter(tags=["versions"])
 
 PAGE_SIZE = 100
+_NOT_YOURS = "Only the first account, whose machine this is, may have folders linked. Push it without --link."
 _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it without --link."
 
 
 @router.post(
     "/models/{owner}/{name}/versions",
+    operation_id="models.versions.create",
     status_code=201,
     responses={
         200: {"model": contract.Version},
         201: {"model": contract.Version},
         202: {"model": contract.MissingContents},
-        **ERRORS,
+        **problems(413, 422),
     },
     openapi_extra=json_request(contract.Push),
 )
@@ -57,6 +60,8 @@ async def push_version(owner: str, name: str, request: Request, caller: ModelWri
     catalog.check_name(name)
     body = b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)])
     push = await asyncio.to_thread(_read, body)
+    if push.link and caller.username != DEFAULT_USERNAME:
+        raise Forbidden(_NOT_YOURS)
     stored = await asyncio.to_thread(_store, wired.settings, caller.id, f"{owner}/{name}", push)
     if not isinstance(stored, str):
         return answer({"missing": stored}, 202)
@@ -112,7 +117,12 @@ def _check_witness(link: contract.LinkedFolder) -> None:
         os.close(descriptor)
 
 
-@router.get("/models/{owner}/{name}/versions", response_model=contract.VersionPage, responses=ERRORS)
+@router.get(
+    "/models/{owner}/{name}/versions",
+    operation_id="models.versions.list",
+    response_model=contract.VersionPage,
+    responses=problems(400, 404),
+)
 async def list_versions(
     owner: str,
     name: str,
@@ -129,7 +139,12 @@ async def list_versions(
     return answer(page.render(request, base, rendering.version))
 
 
-@router.get("/models/{owner}/{name}/versions/{version_id}", response_model=contract.Version, responses=ERRORS)
+@router.get(
+    "/models/{owner}/{name}/versions/{version_id}",
+    operation_id="models.versions.get",
+    response_model=contract.Version,
+    responses=problems(404),
+)
 async def get_version(owner: str, name: str, version_id: str, caller: ModelReader, wired: Wired) -> Response:
     """One version, also while it is being built, and where it is up."""
     model = await visible_model(wired, caller, owner, name)
@@ -139,7 +154,13 @@ async def get_version(owner: str, name: str, version_id: str, caller: ModelReade
     return answer(rendering.version(row) | await residence(wired, caller, row.id))
 
 
-@router.delete("/models/{owner}/{name}/versions/{version_id}", status_code=202, responses=ERRORS)
+@router.delete(
+    "/models/{owner}/{name}/versions/{version_id}",
+    operation_id="models.versions.delete",
+    status_code=202,
+    response_class=Response,
+    responses=problems(404, 422),
+)
 async def delete_version(owner: str, name: str, version_id: str, caller: ModelWriter, wired: Wired) -> Response:
     """Delete a version of a private model of yours; 422 says what keeps it.
 

@@ -24,6 +24,7 @@ class Prediction(Table):
         partial("ix_predictions_deployment", "deployment", "created_at", "id", where="deployment IS NOT NULL"),
         partial("ix_predictions_waiting", "queued_at", "id", where="status = 'starting'"),
         partial("ix_predictions_running", "worker_id", where="status = 'processing'"),
+        partial("ix_predictions_trainings", "account_id", "created_at", "id", where="kind = 'training'"),
         partial("ix_predictions_examples", "model", "example_since", "id", where="example_since IS NOT NULL"),
         partial("ix_predictions_deadlines", "deadline", where="deadline IS NOT NULL AND completed_at IS NULL"),
         partial("ix_predictions_kept", "completed_at", where="completed_at IS NOT NULL AND data_removed_at IS NULL"),

@@ -32,21 +32,21 @@ def require() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def run(instance: Instance, *arguments: str, stdin: str = "") -> str:
+def run(instance: Instance, *arguments: str, stdin: str = "", **environment: str) -> str:
     """What Node writes; the client's package can be imported as if the script lay beside package.json."""
-    environment = instance.client_environment
+    given = {**instance.client_environment, **environment}
     command = ["node", *arguments]
     done = subprocess.run(
-        command, cwd=FOLDER, env=environment, input=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS
+        command, cwd=FOLDER, env=given, input=stdin, capture_output=True, text=True, timeout=_RUN_SECONDS
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def answer_of(instance: Instance, script: str, *arguments: Any, stdin: str = "") -> Any:
+def answer_of(instance: Instance, script: str, *arguments: Any, stdin: str = "", **environment: str) -> Any:
     """What a script of ours answers; arguments that are no text become JSON."""
     texts = [argument if isinstance(argument, str) else json.dumps(argument) for argument in arguments]
-    return json.loads(run(instance, script, *texts, stdin=stdin))
+    return json.loads(run(instance, script, *texts, stdin=stdin, **environment))
 
 
 def _wanted() -> dict[str, str]:

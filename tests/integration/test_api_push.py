@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.database import Database
 from shared.settings import Settings
 from shared.storage import version_folder
 from tests.database_fixtures import Rows, serving
@@ -120,6 +121,22 @@ async def test_a_folder_of_this_machine_is_served_where_it_lies(
     made = await client.post(PATH, json={"files": described(), "link": link})
     assert made.status_code == 201, made.text
     assert version_folder(settings.home, made.json()["id"]).readlink() == source
+
+
+async def test_a_folder_is_linked_for_the_first_account_only(
+    client: httpx.AsyncClient, database: Database, source: Path, tmp_path: Path
+):
+    """Whose machine it is. Others may be in a sandbox of it, from which a witness can be written, too."""
+    ada = await Rows.made(database, "ada")
+    await ada.add_token("r8_ada")
+    (tmp_path / "witness").write_text("n" * 64)
+    link = {"path": str(source), "witness": str(tmp_path / "witness"), "nonce": "n" * 64}
+    headers = {"Authorization": "Bearer r8_ada"}
+    refused = await client.post(
+        "/v1/models/ada/echo/versions", json={"files": described(), "link": link}, headers=headers
+    )
+    assert refused.status_code == 403
+    assert "Only the first account" in refused.json()["detail"]
 
 
 async def test_a_folder_is_not_linked_for_who_cannot_show_to_be_here(

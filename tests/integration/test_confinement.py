@@ -17,6 +17,7 @@ from tests.file_server import FileServer
 from tests.host import Host, installed
 from tests.model_processes import PREDICTORS, ROOT, Heard, Start, exists, listed, run
 from worker.process import ModelProcess
+from worker.strays import _environment, _processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines")
 MODEL = "breaks_out"
@@ -36,25 +37,55 @@ async def answer(process: ModelProcess, what: str, at: str = "") -> Any:
     return done.output
 
 
-def killed_in(scratch: Path) -> Path:
+def killed_in(scratch: Path, model: str = MODEL) -> Path:
     """The place of a model whose worker has been killed."""
     program = (
         "import asyncio, pathlib, sys, tempfile\n"
         "from worker.process import ModelProcess\n"
         "async def main():\n"
         "    tempfile.tempdir = sys.argv[2]\n"
-        "    await ModelProcess.start(pathlib.Path(sys.argv[1]))\n"
+        "    await (await ModelProcess.start(pathlib.Path(sys.argv[1]))).ready()\n"
         "    print('started', flush=True)\n"
         "    await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
-    command = [sys.executable, "-c", program, str(PREDICTORS / MODEL), str(scratch)]
+    command = [sys.executable, "-c", program, str(PREDICTORS / model), str(scratch)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as worker:
         assert worker.stdout
         assert worker.stdout.readline() == b"started\n"
         worker.send_signal(signal.SIGKILL)
     [abandoned] = scratch.iterdir()
     return abandoned
+
+
+def is_gone(pid: int) -> bool:
+    """Or as good as: nobody has yet asked how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize("how", ["stopped", "crashed"])
+async def test_daemons_end_with_the_model_that_started_them(start: Start, how: str) -> None:
+    process, other = await start("leaves_daemons"), await start("leaves_daemons")
+    pids, spared = [(await run(each)).output for each in (process, other)]
+    assert not any(is_gone(pid) for pid in (*pids, *spared))
+    if how == "crashed":
+        assert "signal" in (await run(process, dies=True)).error
+    await process.stop()
+    assert all(is_gone(pid) for pid in pids)
+    assert not any(is_gone(pid) for pid in spared)
+
+
+async def test_daemons_of_a_worker_that_was_killed_end_when_the_next_model_starts(start: Start, scratch: Path) -> None:
+    abandoned = killed_in(scratch, "leaves_daemons")
+    mark = os.fsencode(abandoned / "tmp")
+    left = [pid for pid in _processes() if mark in _environment(pid)]
+    assert len(left) >= 2
+    await start(MODEL)
+    assert all(is_gone(pid) for pid in left)
+    assert not abandoned.exists()
 
 
 async def test_what_the_worker_holds_in_memory_is_closed_to_its_models(start: Start) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.database import Database, Transaction, clock
+from shared.database import Database, Transaction, clock, open_engine
 from shared.ids import new_id
 from shared.queue import RedisPool
 from shared.settings import Settings
@@ -218,6 +218,17 @@ async def test_a_moment_written_from_python_compares_with_the_clock(database: Da
             return await connection.scalar(select(Leadership.name).where(Leadership.until < clock()))
 
     assert await until(is_past) == "chore"
+
+
+async def test_an_address_may_say_what_the_driver_knows(servers: Backend) -> None:
+    if servers.name == "embedded":
+        pytest.skip("SQLite's address is a file")
+    address = f"{servers.database_url}?sslmode=disable&application_name=pinion-test"
+    engine = open_engine(servers.settings(database_url=address), waits_for_disk=False)
+    said = text("SELECT current_setting('application_name'), current_setting('synchronous_commit')")
+    async with engine.connect() as connection:
+        assert (await connection.execute(said)).one() == ("pinion-test", "off")
+    await engine.dispose()
 
 
 async def test_a_failed_statement_is_an_error_of_the_database_and_frees_its_connection(

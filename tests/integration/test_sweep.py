@@ -302,6 +302,16 @@ async def test_a_worker_of_this_host_whose_lock_is_free_is_dead_at_once(
     assert not sign_of(settings.home, worker_id).exists()
 
 
+async def test_a_worker_of_another_host_is_not_judged_by_a_lock_that_may_not_be_seen_here(
+    settings: Settings, rows: Rows, sweep: Sweep
+) -> None:
+    worker_id = await add_worker(rows)
+    leave_sign(settings, worker_id)
+    sign_of(settings.home, worker_id).write_text("another host")
+    await sweep.tick()
+    assert not await is_lost(rows, worker_id)
+
+
 async def test_a_worker_of_this_host_that_holds_its_lock_lives(settings: Settings, rows: Rows, sweep: Sweep) -> None:
     worker_id = await add_worker(rows, HOST)
     with living(settings.home, worker_id):
