@@ -53,6 +53,8 @@ def _changes_something(name: str, value: Any) -> bool:
 def _of_t5(model: Any) -> Decoder:
     if model.dtype == torch.float16:
         raise CannotBatch("T5 overflows in float16")
+    if model.generation_config.decoder_start_token_id is None:
+        raise CannotBatch("it does not say which token its answers start with")
     if any(type(layer) is not nn.Linear for layer in _projections(model.decoder)):
         raise CannotBatch("its weights are quantized or adapted")
     return t5.T5Decoder(model)

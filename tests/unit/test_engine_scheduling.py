@@ -200,6 +200,7 @@ class Adapted(nn.Linear):
     [
         (lambda model: setattr(model.config, "model_type", "bart"), "models of type bart are not batched"),
         (lambda model: model.half(), "float16"),
+        (lambda model: setattr(model.generation_config, "decoder_start_token_id", None), "answers start with"),
         (lambda model: setattr(model.decoder.block[0].layer[0].SelfAttention, "q", Adapted(48, 48)), "adapted"),
     ],
 )
