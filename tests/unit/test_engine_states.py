@@ -21,20 +21,23 @@ LONGEST, ROWS = 16, 4
 
 
 @cache
-def model() -> Any:
-    return made("umt5")
+def model(family: str) -> Any:
+    return made(family)
 
 
 @cache
-def answer(index: int) -> list[int]:
-    return generated(model(), PROMPTS[index], max_new_tokens=LONGEST)
+def answer(family: str, index: int) -> list[int]:
+    return generated(model(family), PROMPTS[index], max_new_tokens=LONGEST)
 
 
 class Engines(RuleBasedStateMachine):
+    family: str
+
     def __init__(self) -> None:
         super().__init__()
-        decoder = decoder_of(model())
-        self.engine = Engine(decoder, Limits(rows=ROWS, cache_bytes=decoder.bytes_of(ROWS, (LONGEST, 64))))
+        decoder = decoder_of(model(self.family))
+        longest = decoder.needs(Request(max(PROMPTS, key=len), Options(LONGEST)))
+        self.engine = Engine(decoder, Limits(rows=ROWS, cache_bytes=decoder.bytes_of(ROWS, longest)))
         self.told: list[tuple[int, Request]] = []
         self.began: list[Request] = []
 
@@ -79,7 +82,7 @@ class Engines(RuleBasedStateMachine):
         for index, request in self.told:
             assert request.error is None
             for sequence in request.sequences:
-                expected = answer(index)[: request.options.max_new_tokens]
+                expected = answer(self.family, index)[: request.options.max_new_tokens]
                 if sequence.end == End.CANCELED:
                     assert sequence.tokens == expected[: len(sequence.tokens)]
                 else:
@@ -88,7 +91,15 @@ class Engines(RuleBasedStateMachine):
         assert [request for request in self.began if not request.is_canceled] == order
 
 
-TestEngines = Engines.TestCase
-TestEngines.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+class EnginesOfT5(Engines):
+    family = "umt5"
+
+
+class EnginesOfLlama(Engines):
+    family = "llama"
+
+
+TestEnginesOfT5, TestEnginesOfLlama = EnginesOfT5.TestCase, EnginesOfLlama.TestCase
+TestEnginesOfT5.settings = TestEnginesOfLlama.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
