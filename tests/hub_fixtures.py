@@ -3,9 +3,10 @@
 Nothing is asserted about the product here.
 """
 
+import asyncio
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,13 @@ class Loaded:
         token = running.set(Scope(lambda name, value, mode: self.metrics.update({name: value})))
         try:
             answer = self.predictor.predict(**{**usual, **given})
-            return list(answer) if isinstance(answer, Iterator) else answer
+            return asyncio.run(_all(answer)) if isinstance(answer, AsyncIterator) else answer
         finally:
             running.reset(token)
+
+
+async def _all(answer: AsyncIterator[Any]) -> list[Any]:
+    return [piece async for piece in answer]
 
 
 @pytest.fixture

@@ -1,106 +1,71 @@
-"""Text of a running generate(), piece by piece, and its end before its time.
+"""The text of an answer, piece by piece, and what there is to say about how it came about.
 
-Which tokens are drawn is decided by generate() and the options it is given.
+Which tokens come is decided by the writer and the options it is given.
 """
 
-import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
-import torch
-from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+from cog import AsyncConcatenateIterator, current_scope
+from pinion_textgen.batching import Batching
+from pinion_textgen.decoders import CannotBatch, decoder_of
+from pinion_textgen.engine import Engine
+from pinion_textgen.one_by_one import OneByOne
+from pinion_textgen.options import Options
+from pinion_textgen.stops import Stops
+from pinion_textgen.text import Text
 
-from cog import current_scope
-
-
-class _Counting(TextIteratorStreamer):
-    """Knows how many tokens came and when the first did."""
-
-    tokens = 0
-    first_at = 0.0
-
-    def put(self, value: Any) -> None:
-        if not self.next_tokens_are_prompt:
-            self.tokens += value.numel()
-            self.first_at = self.first_at or time.perf_counter()
-        super().put(value)
+Writer = Batching | OneByOne
 
 
-class _Stop(StoppingCriteria):
-    """Ends generate() at its next step once `is_asked` is set."""
+def writer_of(model: Any) -> Writer:
+    """Answers are written together if the model can do that; the log says why, if not."""
+    try:
+        return Batching(Engine(decoder_of(model)))
+    except CannotBatch as reason:
+        print(f"Predictions run one at a time: {reason}.")
+        return OneByOne(model)
 
-    is_asked = False
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-        return torch.full((input_ids.shape[0],), self.is_asked, device=input_ids.device)
+class Account:
+    """Counts the tokens of an answer and their time, and records them as metrics of the running prediction."""
+
+    def __init__(self, input_tokens: int) -> None:
+        self._input_tokens = input_tokens
+        self._began = time.perf_counter()
+        self._first_at = 0.0
+        self._tokens = 0
+
+    def count(self) -> None:
+        self._tokens += 1
+        self._first_at = self._first_at or time.perf_counter()
+
+    def record(self) -> None:
+        record = current_scope().record_metric
+        record("input_token_count", self._input_tokens)
+        record("output_token_count", self._tokens)
+        if self._tokens:
+            record("time_to_first_token", self._first_at - self._began)
+            record("tokens_per_second", self._tokens / max(time.perf_counter() - self._began, 1e-9))
 
 
-def generate(
-    model: Any, tokenizer: Any, inputs: Any, options: dict[str, Any], stops: Sequence[str] = ()
-) -> Iterator[str]:
-    """The text that follows `inputs`, without special tokens, up to the first of `stops`.
+async def written(
+    writer: Writer, tokenizer: Any, prompt: list[int], options: Options, stops: Sequence[str]
+) -> AsyncConcatenateIterator[str]:
+    """The text that follows a prompt of token ids, without special tokens, up to the first of `stops`.
 
     Closing the iterator ends the work within one token. Metrics go to the running prediction.
     """
-    began = time.perf_counter()
-    # What generate() shows first is what it was given: the prompt, or the token that every decoder starts with.
-    streamer = _Counting(tokenizer, skip_prompt=True, skip_special_tokens=True)
-    with closing(_pieces(model, inputs, options, streamer)) as pieces:
-        yield from until_stop(pieces, stops)
-    _report(int(inputs["input_ids"].shape[1]), streamer, began)
-
-
-def _pieces(model: Any, inputs: Any, options: dict[str, Any], streamer: _Counting) -> Generator[str, None, None]:
-    """generate() blocks, so it runs beside us; whatever it raises is raised here."""
-    stop, failures = _Stop(), []
-
-    def work() -> None:
-        try:
-            with torch.inference_mode():
-                model.generate(**inputs, **options, streamer=streamer, stopping_criteria=StoppingCriteriaList([stop]))
-        except BaseException as error:
-            failures.append(error)
-            streamer.end()
-
-    thread = threading.Thread(target=work, name="generate", daemon=True)
-    thread.start()
-    try:
-        yield from filter(None, streamer)
-    finally:
-        stop.is_asked = True
-        thread.join()
-    if failures:
-        raise failures[0]
-
-
-def until_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """Pieces up to the first stop text, which may lie across several; what may become one is held back."""
-    held = ""
-    for piece in pieces:
-        held += piece
-        found = [held.index(stop) for stop in stops if stop in held]
-        if found:
-            held = held[: min(found)]
-            break
-        keep = max((_overlap(held, stop) for stop in stops), default=0)
-        if len(held) > keep:
-            yield held[: len(held) - keep]
-            held = held[len(held) - keep :]
-    if held:
-        yield held
-
-
-def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of `text` begin `stop`."""
-    return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if stop.startswith(text[-size:])), 0)
-
-
-def _report(input_tokens: int, streamer: _Counting, began: float) -> None:
-    record = current_scope().record_metric
-    record("input_token_count", input_tokens)
-    record("output_token_count", streamer.tokens)
-    if streamer.tokens:
-        record("time_to_first_token", streamer.first_at - began)
-        record("tokens_per_second", streamer.tokens / max(time.perf_counter() - began, 1e-9))
+    account, text, until = Account(len(prompt)), Text(tokenizer), Stops(stops)
+    async with aclosing(writer.tokens(prompt, options)) as tokens:
+        async for token in tokens:
+            account.count()
+            if piece := until.passed(text.add(token)):
+                yield piece
+            if until.is_found:
+                break
+    if rest := until.passed(text.rest()) + until.rest():
+        yield rest
+    account.record()

@@ -1,19 +1,21 @@
 """Text that is written token by token: decoder-only models, with and without a chat template, and encoder-decoders.
 
-One prediction at a time, through generate().
+Predictions share a batch where the model can do that; else they run one after the other.
 """
 
 import secrets
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from cog import BasePredictor, ConcatenateIterator, Input
+from cog import AsyncConcatenateIterator, BasePredictor, Input, concurrent
 from pinion_huggingface.loading import load_model, load_tokenizer
-from pinion_huggingface.streaming import generate
+from pinion_huggingface.streaming import writer_of, written
+from pinion_textgen.options import Options
 
+_TOGETHER = 32
+"""Predictions of a model at once. More would take them away from other hosts, and hardly be faster."""
 _LONGEST = Input(description="Longest answer, in tokens.", default=256, ge=1, le=32_768)
 _GREEDY = Input(description="0 always takes the likeliest token; higher takes more chances.", default=0.0, ge=0, le=5)
 _LIVELY = Input(description="0 always takes the likeliest token; higher takes more chances.", default=0.7, ge=0, le=5)
@@ -30,20 +32,20 @@ class _Generating(BasePredictor):
     def setup(self) -> None:  # type: ignore[override]
         self.tokenizer = load_tokenizer()
         self.model = load_model(self.auto_class)
+        self.writer = writer_of(self.model)
 
-    def _written(self, inputs: Any, options: dict[str, Any], stops: list[str]) -> Iterator[str]:
-        on_device = {name: inputs[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
-        return generate(self.model, self.tokenizer, on_device, options, [stop for stop in stops if stop])
+    def _written(self, prompt: list[int], options: Options, stops: list[str]) -> AsyncConcatenateIterator[str]:
+        return written(self.writer, self.tokenizer, prompt, options, stops)
 
-    def _continued(self, inputs: Any, options: dict[str, Any], stops: list[str]) -> Iterator[str]:
-        length, limit = inputs["input_ids"].shape[1], getattr(self.model.config, "max_position_embeddings", None)
+    def _continued(self, prompt: list[int], options: Options, stops: list[str]) -> AsyncConcatenateIterator[str]:
+        length, limit = len(prompt), getattr(self.model.config, "max_position_embeddings", None)
         if length == 0:
             raise ValueError("The prompt is empty: there is nothing to continue.")
         if limit is not None:
             if length >= limit:
                 raise ValueError(f"The prompt has {length} tokens; this model takes {limit - 1} at most.")
-            options["max_new_tokens"] = min(options["max_new_tokens"], limit - length)
-        return self._written(inputs, options, stops)
+            options = replace(options, max_new_tokens=min(options.max_new_tokens, limit - length))
+        return self._written(prompt, options, stops)
 
 
 class SequenceToSequence(_Generating):
@@ -51,6 +53,7 @@ class SequenceToSequence(_Generating):
 
     auto_class = AutoModelForSeq2SeqLM
 
+    @concurrent(max=_TOGETHER)
     def predict(
         self,
         prompt: str = Input(description="The text to work on."),
@@ -61,14 +64,15 @@ class SequenceToSequence(_Generating):
         repetition_penalty: float = _PENALTY,
         stop_sequences: list[str] = _STOPS,
         seed: int = _SEED,
-    ) -> ConcatenateIterator[str]:
+    ) -> AsyncConcatenateIterator[str]:
         options = _options(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
-        yield from self._written(self.tokenizer(prompt, return_tensors="pt"), options, stop_sequences)
+        return self._written(self.tokenizer(prompt)["input_ids"], options, stop_sequences)
 
 
 class TextGeneration(_Generating):
     """Decoder-only models without a chat template: the prompt is continued."""
 
+    @concurrent(max=_TOGETHER)
     def predict(
         self,
         prompt: str = Input(description="The text to continue."),
@@ -79,14 +83,15 @@ class TextGeneration(_Generating):
         repetition_penalty: float = _PENALTY,
         stop_sequences: list[str] = _STOPS,
         seed: int = _SEED,
-    ) -> ConcatenateIterator[str]:
+    ) -> AsyncConcatenateIterator[str]:
         options = _options(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
-        yield from self._continued(self.tokenizer(prompt, return_tensors="pt"), options, stop_sequences)
+        return self._continued(self.tokenizer(prompt)["input_ids"], options, stop_sequences)
 
 
 class Chat(_Generating):
     """Decoder-only models with a chat template: the prompt is answered."""
 
+    @concurrent(max=_TOGETHER)
     def predict(
         self,
         prompt: str = Input(description="What the user says."),
@@ -98,24 +103,27 @@ class Chat(_Generating):
         repetition_penalty: float = _PENALTY,
         stop_sequences: list[str] = _STOPS,
         seed: int = _SEED,
-    ) -> ConcatenateIterator[str]:
+    ) -> AsyncConcatenateIterator[str]:
         said = [("system", system_prompt), ("user", prompt)]
         messages = [{"role": role, "content": text} for role, text in said if text]
-        inputs = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
+        inputs = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
         options = _options(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
-        yield from self._continued(inputs, options, stop_sequences)
+        return self._continued(inputs["input_ids"], options, stop_sequences)
 
 
 def _options(
     max_new_tokens: int, temperature: float, top_p: float, top_k: int, repetition_penalty: float, seed: int | None
-) -> dict[str, Any]:
-    """Keywords of generate(); sampling draws from torch's own generator, seeded here."""
-    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "repetition_penalty": repetition_penalty}
+) -> Options:
     if temperature == 0:
-        return {**options, "do_sample": False}
+        return Options(max_new_tokens, repetition_penalty=repetition_penalty)
     seed = secrets.randbits(32) if seed is None else seed
-    torch.manual_seed(seed)
     print(f"Using seed: {seed}")
-    return {**options, "do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+    return Options(
+        max_new_tokens,
+        do_sample=True,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+    )

@@ -1,0 +1,81 @@
+"""Keys and values of what the rows of a batch have read, of one kind of attention in all layers of a model.
+
+Rows in use are the first ones, without holes. The cache grows with them and with the longest; it knows no limit.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+# Growing copies everything, so it is done in steps: to twice the rows, and by as many positions.
+_LENGTH = 64
+
+
+class Cache:
+    """A tensor (rows, heads, length, head size) for keys and one for values in each layer.
+
+    What nothing was written to is zero: masked positions must be finite, or their attention weight of 0 makes NaN.
+    """
+
+    def __init__(self, layers: int, heads: int, head_size: int, like: Tensor) -> None:
+        self._shape = (heads, head_size)
+        self._like = like
+        self.keys = [self._zeros(0, 0) for _ in range(layers)]
+        self.values = [self._zeros(0, 0) for _ in range(layers)]
+
+    def bytes_of(self, rows: int, length: int) -> int:
+        """What `reserve` may take for as much."""
+        heads, head_size = self._shape
+        position = 2 * len(self.keys) * heads * head_size * self._like.element_size()
+        return _rows_for(rows) * _length_for(length) * position
+
+    def reserve(self, rows: int, length: int) -> None:
+        """Room for so many rows and positions; what is there is kept as far as it fits."""
+        capacity_rows, _, capacity_length, _ = self.keys[0].shape
+        if rows <= capacity_rows and length <= capacity_length:
+            return
+        for tensors in (self.keys, self.values):
+            for layer, old in enumerate(tensors):  # one at a time, so that only one of them is there twice
+                new = self._zeros(_rows_for(rows), _length_for(length))
+                kept = tuple(slice(min(was, now)) for was, now in zip(old.shape, new.shape, strict=True))
+                new[kept] = old[kept]
+                tensors[layer] = new
+
+    def fill(self, row: int, layers: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Rows from `row` on begin with these keys and values (rows, heads, length, head size), one pair a layer."""
+        for layer, (keys, values) in enumerate(layers):
+            rows, _, length, _ = keys.shape
+            for tensor, new in ((self.keys[layer], keys), (self.values[layer], values)):
+                tensor[row : row + rows, :, :length] = new
+                tensor[row : row + rows, :, length:] = 0
+
+    def write(self, layer: int, positions: Tensor, keys: Tensor, values: Tensor) -> None:
+        """One position of each row: keys and values are (rows, heads, head size)."""
+        rows = torch.arange(len(positions), device=positions.device)
+        self.keys[layer][rows, :, positions] = keys
+        self.values[layer][rows, :, positions] = values
+
+    def read(self, layer: int, rows: int, length: int) -> tuple[Tensor, Tensor]:
+        return self.keys[layer][:rows, :, :length], self.values[layer][:rows, :, :length]
+
+    def move(self, source: int, target: int) -> None:
+        for tensor in (*self.keys, *self.values):
+            tensor[target] = tensor[source]
+
+    def clear(self) -> None:
+        """Gives the memory back."""
+        for tensors in (self.keys, self.values):
+            tensors[:] = [self._zeros(0, 0) for _ in tensors]
+
+    def _zeros(self, rows: int, length: int) -> Tensor:
+        heads, head_size = self._shape
+        return self._like.new_zeros(rows, heads, length, head_size)
+
+
+def _rows_for(rows: int) -> int:
+    return 1 << (rows - 1).bit_length()
+
+
+def _length_for(length: int) -> int:
+    return -(-length // _LENGTH) * _LENGTH

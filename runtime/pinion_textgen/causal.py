@@ -1,0 +1,87 @@
+"""Decoding with decoder-only models: Transformers' own step, over a cache whose rows are at different places.
+
+Position and mask of each row are given to the model, so its code stays as it is.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinion_textgen.cache import Cache
+from pinion_textgen.decoder import Decoder, padded
+from pinion_textgen.request import Request
+
+FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3"})
+
+
+class CausalDecoder(Decoder):
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._cache = Cache(config.num_hidden_layers, heads, head_size, model.get_output_embeddings().weight)
+        super().__init__(model, [self._cache])
+        self._model = model
+        self._positions: int = config.max_position_embeddings
+
+    def check(self, request: Request) -> None:
+        prompt, new = len(request.prompt), request.options.max_new_tokens
+        if prompt + new > self._positions:
+            raise ValueError(
+                f"The prompt has {prompt} tokens, and {new} more are asked for; "
+                f"the model has {self._positions} positions. Shorten one of them."
+            )
+
+    def needs(self, request: Request) -> tuple[int, ...]:
+        return (len(request.prompt) + request.options.max_new_tokens,)
+
+    def seen(self, request: Request) -> list[int]:
+        return request.prompt
+
+    def join(self, requests: list[Request]) -> None:
+        """All of a prompt but its last token, which is the first to decode."""
+        ids, _ = padded([request.prompt[:-1] or [0] for request in requests], self.device)
+        # What fills up a prompt comes after it, where nothing of the prompt looks.
+        read = self._model.base_model(input_ids=ids, use_cache=True).past_key_values
+        copies = torch.tensor([len(request.sequences) for request in requests], device=self.device)
+        lengths = [len(request.prompt) - 1 for request in requests for _ in request.sequences]
+        [written] = self.lengths
+        rows = self.rows + len(lengths)
+        self._cache.reserve(rows, max(*written, *lengths, ids.shape[1]))
+        self._cache.fill(
+            self.rows,
+            (
+                (layer.keys.repeat_interleave(copies, 0), layer.values.repeat_interleave(copies, 0))
+                for layer in read.layers
+            ),
+        )
+        written += lengths
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        [written] = self.lengths
+        at = self.positions(written)
+        written[:] = [length + 1 for length in written]
+        self._cache.reserve(self.rows, max(written))
+        length = self.read_length(written)
+        step = self._model(
+            input_ids=tokens[:, None],
+            attention_mask=self.mask(written, length),
+            position_ids=at[:, None],
+            past_key_values=_Step(self._cache, at, length),
+            use_cache=True,
+        )
+        scores: Tensor = step.logits[:, -1]
+        return scores
+
+
+class _Step:
+    """All that a model asks of Transformers' `Cache` where mask and positions are given."""
+
+    def __init__(self, cache: Cache, positions: Tensor, read_length: int) -> None:
+        self._cache, self._positions, self._read_length = cache, positions, read_length
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Takes one position of each row, (rows, heads, 1, head size), and returns all there are."""
+        self._cache.write(layer, self._positions, keys[:, :, 0], values[:, :, 0])
+        return self._cache.read(layer, len(self._positions), self._read_length)

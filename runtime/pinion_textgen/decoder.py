@@ -1,0 +1,96 @@
+"""What the engine wants of a model: one decoding step for rows that are at different places.
+
+Each kind of model has a module of its own: `t5`, `causal`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pinion_textgen.cache import Cache
+from pinion_textgen.request import Request
+
+# Attention reads in steps of as many positions, so that kernels meet few different shapes.
+_READ = 16
+
+
+class Decoder(ABC):
+    """A loaded model and the rows of its batch, which are the first ones, without holes.
+
+    `caches` says where what the rows have read lies; `lengths` how much of each cache a row uses by now.
+    """
+
+    def __init__(self, model: Any, caches: list[Cache]) -> None:
+        self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.vocabulary: int = model.config.vocab_size
+        end = model.generation_config.eos_token_id
+        self.end_tokens = frozenset([end] if isinstance(end, int) else end or ())
+        self.caches = caches
+        self.lengths: list[list[int]] = [[] for _ in caches]
+
+    @property
+    def rows(self) -> int:
+        return len(self.lengths[0])
+
+    @abstractmethod
+    def check(self, request: Request) -> None:
+        """Raises ValueError if the model cannot read the prompt or write as much as is asked."""
+
+    @abstractmethod
+    def needs(self, request: Request) -> tuple[int, ...]:
+        """The positions a row of the request may come to use in each cache."""
+
+    @abstractmethod
+    def seen(self, request: Request) -> list[int]:
+        """The tokens before the answer that a repetition penalty counts, the last of which is the first to decode."""
+
+    @abstractmethod
+    def join(self, requests: list[Request]) -> None:
+        """Reads prompts together; each gets as many rows as it has sequences. On an error none has joined."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Reads the newest token of every row, (rows), and returns the scores of the next, (rows, vocabulary)."""
+
+    def leave(self, row: int) -> None:
+        """The last row takes its place."""
+        last = self.rows - 1
+        for cache, lengths in zip(self.caches, self.lengths, strict=True):
+            if row != last:
+                cache.move(last, row)
+                lengths[row] = lengths[last]
+            lengths.pop()
+
+    def clear(self) -> None:
+        """All rows leave, and the memory is given back."""
+        for cache, lengths in zip(self.caches, self.lengths, strict=True):
+            cache.clear()
+            lengths.clear()
+
+    def bytes_of(self, rows: int, needs: Iterable[int]) -> int:
+        return sum(cache.bytes_of(rows, length) for cache, length in zip(self.caches, needs, strict=True))
+
+    def positions(self, lengths: list[int]) -> Tensor:
+        return torch.tensor(lengths, device=self.device)
+
+    def read_length(self, lengths: list[int]) -> int:
+        """How far attention has to look, at least to the longest row."""
+        return -(-max(lengths) // _READ) * _READ
+
+    def mask(self, lengths: list[int], read_length: int) -> Tensor:
+        """What to add to attention scores so that each row reads so much only, (rows, 1, 1, read length)."""
+        is_beyond = torch.arange(read_length, device=self.device) >= self.positions(lengths)[:, None]
+        mask = torch.zeros(is_beyond.shape, dtype=self.dtype, device=self.device)
+        return mask.masked_fill_(is_beyond, torch.finfo(self.dtype).min)[:, None, None]
+
+
+def padded(prompts: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids and which of them are real, both (prompts, longest), filled up at the right."""
+    longest = max(map(len, prompts))
+    ids = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    return ids, torch.arange(longest, device=device) < lengths[:, None]

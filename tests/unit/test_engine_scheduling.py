@@ -1,0 +1,246 @@
+"""Who is in the batch and when: arrival, memory, cancels, and what a failure costs."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from torch import Tensor, nn
+
+from tests.text_models import POSITIONS, VOCABULARY, generated, made, prompts, run  # first: it finds the runtime
+
+from pinion_textgen.admission import Limits  # isort: skip
+from pinion_textgen.decoders import CannotBatch, decoder_of  # isort: skip
+from pinion_textgen.engine import Engine  # isort: skip
+from pinion_textgen.options import Options  # isort: skip
+from pinion_textgen.request import End, Request  # isort: skip
+from pinion_textgen.t5 import T5Decoder  # isort: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return made("t5-gated")
+
+
+@pytest.fixture
+def decoder(model: Any) -> Any:
+    decoder = decoder_of(model)
+    decoder.end_tokens = frozenset()  # how long an answer gets is for the tests to say
+    return decoder
+
+
+def asked(count: int = 1, longest: int = 20, **options: Any) -> list[Request]:
+    return [Request(prompt, Options(longest, **options)) for prompt in prompts(Random(1), count)]
+
+
+def written(requests: list[Request]) -> list[int]:
+    return [len(request.sequences[0].tokens) for request in requests]
+
+
+def test_a_cancel_frees_the_row_at_the_next_step(decoder: Any) -> None:
+    engine = Engine(decoder, Limits(rows=1))
+    first, second = asked(2)
+    engine.submit(first)
+    engine.submit(second)
+    for _ in range(3):
+        engine.step()
+    engine.cancel(first)
+    engine.step()
+    assert written([first, second]) == [3, 1]
+    assert first.sequences[0].end == End.CANCELED
+    run(engine)
+    assert second.sequences[0].end == End.LENGTH
+
+
+def test_a_request_that_waits_can_be_canceled_and_one_that_is_over_stays_as_it_is(decoder: Any) -> None:
+    engine = Engine(decoder, Limits(rows=1))
+    first, second = asked(2, longest=2)
+    engine.submit(first)
+    engine.submit(second)
+    engine.cancel(second)
+    run(engine)
+    engine.cancel(first)
+    engine.step()
+    assert (first.sequences[0].end, second.sequences[0].end) == (End.LENGTH, End.CANCELED)
+    assert written([second]) == [0]
+
+
+def test_listeners_hear_every_token_and_the_end_once(decoder: Any) -> None:
+    heard: list[int | None] = []
+    request = Request([5, 6, 7], Options(4), lambda sequence, token: heard.append(token))
+    run(Engine(decoder), request)
+    assert heard == [*request.sequences[0].tokens, None]
+
+
+def test_nobody_overtakes_a_request_that_waits_for_rows(decoder: Any) -> None:
+    engine = Engine(decoder, Limits(rows=4))
+    running, after = asked(3), asked(1, longest=5)
+    [wide] = asked(1, longest=5, do_sample=True, sequences=3)
+    for request in (*running, wide, *after):
+        engine.submit(request)
+    engine.step()
+    assert engine.rows == 3
+    engine.cancel(running[0])
+    engine.step()
+    assert written([wide, *after]) == [0, 0]
+    engine.cancel(running[1])
+    engine.step()
+    assert written([wide, *after]) == [1, 0]
+    run(engine)
+    assert written(after) == [5]
+
+
+def test_memory_bounds_who_runs_at_once_and_all_are_answered(decoder: Any) -> None:
+    of_eight = decoder.bytes_of(8, (64, 64))
+    engine = Engine(decoder, Limits(cache_bytes=of_eight))
+    requests = asked(30, longest=30)
+    for request in requests:
+        engine.submit(request)
+    most = 0
+    while engine.is_busy:
+        engine.step()
+        most = max(most, engine.rows)
+        held = sum(tensor.nbytes for cache in decoder.caches for tensor in (*cache.keys, *cache.values))
+        assert held <= of_eight
+    assert most == 8
+    assert written(requests) == [30] * 30
+
+
+def test_reading_prompts_never_keeps_others_from_writing(decoder: Any) -> None:
+    engine = Engine(decoder, Limits(prompt_tokens_per_step=100))
+    [first, *others] = asked(40)
+    engine.submit(first)
+    engine.step()
+    for request in others:
+        engine.submit(request)
+    before = engine.rows
+    while engine.rows < 40:
+        engine.step()
+        assert engine.rows - before >= 1
+        joined = [request for request in others if len(request.sequences[0].tokens) == 1]
+        assert len(joined) == 1 or len(joined) * max(len(request.prompt) for request in joined) <= 100
+        before = engine.rows
+    assert written([first])[0] > 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "says"),
+    [
+        ([], Options(5), "prompt is empty"),
+        ([VOCABULARY], Options(5), "has 300 tokens; 300 is none"),
+        ([-1], Options(5), "-1 is none of them"),
+        ([5], Options(5, do_sample=True, sequences=5), "5 sequences were asked for; at most 4"),
+        ([5], Options(100_000), r"prompt of 1 tokens with max_new_tokens=100000 needs \d+ MiB of cache; there are 1"),
+        ([5] * 100_000, Options(5), "Shorten one of them"),
+    ],
+)
+def test_what_can_never_be_answered_is_refused_at_once(
+    decoder: Any, prompt: list[int], options: Options, says: str
+) -> None:
+    engine = Engine(decoder, Limits(rows=4, cache_bytes=1 << 20))
+    with pytest.raises(ValueError, match=says):
+        engine.submit(Request(prompt, options))
+    assert not engine.is_busy
+
+
+class Failing(T5Decoder):
+    """As if memory had run out, when it is told."""
+
+    fails_to_read = fails_to_write = False
+
+    def join(self, requests: list[Request]) -> None:
+        if self.fails_to_read:
+            raise MemoryError("too much to read")
+        super().join(requests)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        if self.fails_to_write:
+            raise MemoryError("too much to write")
+        return super().decode(tokens)
+
+
+def test_a_failure_ends_those_it_happened_to_and_nobody_else(model: Any) -> None:
+    decoder = Failing(model)
+    engine = Engine(decoder, Limits(rows=2))
+    first, unread, second, third = asked(4)
+    engine.submit(first)
+    engine.step()
+    decoder.fails_to_read = True
+    engine.submit(unread)
+    engine.step()
+    decoder.fails_to_read = False
+    assert (str(unread.error), first.error) == ("too much to read", None)
+    for request in (second, third):
+        engine.submit(request)
+    engine.step()
+    decoder.fails_to_write = True
+    engine.step()
+    decoder.fails_to_write = False
+    assert [str(request.error) for request in (first, second)] == ["too much to write"] * 2
+    run(engine)
+    assert third.sequences[0].tokens == generated(model, third.prompt, max_new_tokens=20)
+
+
+def test_a_prompt_beyond_the_models_positions_is_refused_and_one_that_just_fits_is_answered() -> None:
+    llama = made("llama")
+    engine = Engine(decoder_of(llama))
+    prompt = [5] * (POSITIONS - 4)
+    with pytest.raises(ValueError, match=r"has 124 tokens, and 5 more are asked for; the model has 128 positions"):
+        engine.submit(Request(prompt, Options(5)))
+    fitting = Request(prompt, Options(4))
+    run(engine, fitting)
+    assert fitting.sequences[0].tokens == generated(llama, prompt, max_new_tokens=4)
+
+
+class Adapted(nn.Linear):
+    """As a LoRA's layer is one of another class."""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda model: setattr(model.config, "model_type", "bart"), "models of type bart are not batched"),
+        (lambda model: model.half(), "float16"),
+        (lambda model: setattr(model.generation_config, "decoder_start_token_id", None), "answers start with"),
+        (lambda model: setattr(model.decoder.block[0].layer[0].SelfAttention, "q", Adapted(48, 48)), "adapted"),
+    ],
+)
+def test_a_t5_that_cannot_be_batched_says_why(change: Any, says: str) -> None:
+    model = made("t5-gated")
+    change(model)
+    with pytest.raises(CannotBatch, match=says):
+        decoder_of(model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"no_repeat_ngram_size": 1, "bad_words_ids": [[3]]}, "no_repeat_ngram_size"),
+        ({"remove_invalid_values": True}, "remove_invalid_values"),
+        ({"num_beams": 4, "typical_p": 1.0, "no_repeat_ngram_size": 0, "temperature": 0.6}, None),
+    ],
+)
+def test_what_a_model_wants_beyond_the_options_is_not_left_out_silently(
+    settings: dict[str, Any], refused: str | None
+) -> None:
+    model = made("llama")
+    model.generation_config.update(**settings)
+    if refused is None:
+        decoder_of(model)
+        return
+    with pytest.raises(CannotBatch, match=f"generation_config asks for .*{refused}"):
+        decoder_of(model)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding window"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "depend on the longest"),
+        ({"_attn_implementation_internal": "flash_attention_2"}, "takes no mask"),
+    ],
+)
+def test_a_decoder_only_model_that_cannot_be_batched_says_why(settings: dict[str, Any], says: str) -> None:
+    model = made("llama")
+    vars(model.config).update(settings)
+    with pytest.raises(CannotBatch, match=says):
+        decoder_of(model)
