@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -196,3 +197,21 @@ def test_what_dockerignore_names_is_not_sent(instance: Instance, tmp_path: Path)
     version = instance.push(folder, "pinion/ignoring").partition(":")[2]
     stored = instance.home / "versions" / version
     assert {path.name for path in stored.iterdir() if path.is_file()} == {"cog.yaml", "predict.py", "kept"}
+
+
+@on_one_backend
+@pytest.mark.parametrize("options", [(), ("--link",)])
+def test_a_folder_with_links_and_an_environment_is_pushed_as_it_is(
+    instance: Instance, api: Api, tmp_path: Path, options: tuple[str, ...]
+):
+    folder = model(tmp_path / "model")
+    (folder / "predict.py").write_text("def predict() -> str:\n    return open('models/latest/a').read()\n")
+    (folder / "models" / "v1").mkdir(parents=True)
+    (folder / "models" / "v1" / "a").write_text("weights")
+    (folder / "models" / "latest").symlink_to("v1")
+    (folder / "gone").symlink_to("nowhere")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    pushed = instance.command("push", *options, folder, f"pinion/with-links{len(options)}")
+    assert pushed.returncode == 0, pushed.stderr
+    assert "gone is a link to nowhere: left out." in pushed.stderr
+    assert api.create(pushed.stdout.splitlines()[0], wait=True)["output"] == "weights"
