@@ -11,6 +11,7 @@ import pytest
 
 from tests.cutting_proxy import cutting
 from tests.instance import PROJECT, Api, Instance, until
+from tests.model_processes import PREDICTORS
 from tests.pythons import minor_of, other_pythons
 from tests.wheels import make_wheel
 
@@ -215,3 +216,14 @@ def test_a_folder_with_links_and_an_environment_is_pushed_as_it_is(
     assert pushed.returncode == 0, pushed.stderr
     assert "gone is a link to nowhere: left out." in pushed.stderr
     assert api.create(pushed.stdout.splitlines()[0], wait=True)["output"] == "weights"
+
+
+@on_one_backend
+def test_a_push_does_not_wait_for_setup_whose_failure_the_first_prediction_tells(instance: Instance, api: Api):
+    pushed = instance.command("push", PREDICTORS / "fails_in_setup", "pinion/fails-in-setup")
+    assert pushed.returncode == 0, pushed.stderr
+    ended = api.create(pushed.stdout.splitlines()[0], wait=True)
+    assert (ended["status"], ended["output"]) == ("failed", None)
+    assert "could not be set up: the weights are missing" in ended["error"]
+    [shown] = [line for line in instance.command("ps").stdout.splitlines() if "pinion/fails-in-setup" in line]
+    assert "the weights are missing" in shown
