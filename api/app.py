@@ -3,6 +3,7 @@
 Speaks HTTP and decides nothing about running.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import errors
 from api.callers import Callers
 from api.dependencies import Services
+from api.document import DescribedApp
 from api.lookups import Lookups
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.routes import (
@@ -19,6 +21,7 @@ from api.routes import (
     collections,
     contents,
     deployments,
+    docs,
     examples,
     files,
     hardware,
@@ -40,7 +43,7 @@ from shared.settings import Settings
 
 _REDIS_CONNECTIONS = 3
 """Beside the one that listens. Nothing waits on them, so that few carry many requests."""
-_UNVERSIONED = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json")
+_UNVERSIONED = re.compile(r"/(livez|readyz|metrics|openapi\.json|docs(/.+)?)")
 
 
 class VersionPrefix:
@@ -53,7 +56,7 @@ class VersionPrefix:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _UNVERSIONED:
+        if scope["type"] == "http" and not _UNVERSIONED.fullmatch(scope["path"]):
             # Postgres refuses NUL; nothing is called by its replacement, so it is not found.
             path = (
                 scope["path"]
@@ -82,9 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         await listening.aclose()
         await database.close()
 
-    app = FastAPI(
-        title="Pinion", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
-    )
+    app = DescribedApp(lifespan=lifespan)
     rooms = (
         predictions,
         stream,
@@ -103,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for room in rooms:
         app.include_router(room.router, prefix="/v1")
+    app.include_router(docs.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     errors.install(app)

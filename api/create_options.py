@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
+from pydantic import WithJsonSchema
 
 from api.dependencies import token_of
 from shared.contract import PredictionRequest
@@ -55,13 +56,23 @@ class CreateOptions:
 async def create_options(
     request: Request,
     prefer: Annotated[
-        list[str] | None, Header(description="`wait` or `wait=n`: hold the answer for up to n seconds.")
+        list[str] | None,
+        WithJsonSchema({"type": "string", "examples": ["wait=10"]}),  # it may come in several lines
+        Header(alias="Prefer", description="`wait` or `wait=n`: hold the answer for up to n seconds."),
     ] = None,
     cancel_after: Annotated[
-        str | None, Header(description="End it after this time, as `90s`, `5m` or `1h30m45s`; at least 5 seconds.")
+        str | None,
+        Header(
+            alias="Cancel-After",
+            description="End it after this time, as `90s`, `5m` or `1h30m45s`; at least 5 seconds.",
+        ),
     ] = None,
     idempotency_key: Annotated[
-        str | None, Header(description="A create that comes again with the same key within a day makes nothing new.")
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="A create that comes again with the same key within a day makes nothing new.",
+        ),
     ] = None,
     x_stainless_retry_count: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> CreateOptions:

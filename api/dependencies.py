@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from sqlalchemy import Row
 
 from api.callers import Callers
@@ -46,8 +48,11 @@ async def services(request: Request) -> Services:
 Wired = Annotated[Services, Depends(services)]
 
 
-class Permission:
+class Permission(SecurityBase):
     """Lets a request pass if its token has a scope and its account something left; gives the calling account."""
+
+    scheme_name = "token"
+    model = HTTPBearer(description="A token of `pinion token create`; the scope an operation needs stands beside it.")
 
     def __init__(self, scope: Scope | None, bucket: Bucket = Bucket.REQUESTS) -> None:
         self.scope = scope
@@ -73,20 +78,25 @@ def token_of(request: Request) -> str:
     return token.strip()
 
 
-Caller = Annotated[Row[Any], Depends(Permission(None))]
-PredictionReader = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_READ))]
-PredictionPoller = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_READ, Bucket.POLLS))]
-PredictionWriter = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE))]
-PredictionCreator = Annotated[Row[Any], Depends(Permission(Scope.PREDICTIONS_WRITE, Bucket.CREATES))]
-TrainingReader = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_READ))]
-TrainingPoller = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_READ, Bucket.POLLS))]
-TrainingWriter = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_WRITE))]
-TrainingCreator = Annotated[Row[Any], Depends(Permission(Scope.TRAININGS_WRITE, Bucket.CREATES))]
-ModelReader = Annotated[Row[Any], Depends(Permission(Scope.MODELS_READ))]
-ModelWriter = Annotated[Row[Any], Depends(Permission(Scope.MODELS_WRITE))]
-DeploymentReader = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_READ))]
-DeploymentWriter = Annotated[Row[Any], Depends(Permission(Scope.DEPLOYMENTS_WRITE))]
-WebhookReader = Annotated[Row[Any], Depends(Permission(Scope.WEBHOOKS_READ))]
+def permitted(scope: Scope | None, bucket: Bucket = Bucket.REQUESTS) -> Any:
+    """A dependency on a permission, which our document shows with its scope."""
+    return Security(Permission(scope, bucket), scopes=[scope] if scope else [])
+
+
+Caller = Annotated[Row[Any], permitted(None)]
+PredictionReader = Annotated[Row[Any], permitted(Scope.PREDICTIONS_READ)]
+PredictionPoller = Annotated[Row[Any], permitted(Scope.PREDICTIONS_READ, Bucket.POLLS)]
+PredictionWriter = Annotated[Row[Any], permitted(Scope.PREDICTIONS_WRITE)]
+PredictionCreator = Annotated[Row[Any], permitted(Scope.PREDICTIONS_WRITE, Bucket.CREATES)]
+TrainingReader = Annotated[Row[Any], permitted(Scope.TRAININGS_READ)]
+TrainingPoller = Annotated[Row[Any], permitted(Scope.TRAININGS_READ, Bucket.POLLS)]
+TrainingWriter = Annotated[Row[Any], permitted(Scope.TRAININGS_WRITE)]
+TrainingCreator = Annotated[Row[Any], permitted(Scope.TRAININGS_WRITE, Bucket.CREATES)]
+ModelReader = Annotated[Row[Any], permitted(Scope.MODELS_READ)]
+ModelWriter = Annotated[Row[Any], permitted(Scope.MODELS_WRITE)]
+DeploymentReader = Annotated[Row[Any], permitted(Scope.DEPLOYMENTS_READ)]
+DeploymentWriter = Annotated[Row[Any], permitted(Scope.DEPLOYMENTS_WRITE)]
+WebhookReader = Annotated[Row[Any], permitted(Scope.WEBHOOKS_READ)]
 
 
 async def public_base(request: Request, wired: Wired) -> str:

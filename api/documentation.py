@@ -1,6 +1,6 @@
 """Pieces of our OpenAPI document that FastAPI cannot see, because bodies are read and checked by us.
 
-Documentation only: nothing here is run for a request.
+Documentation only: nothing here is run for a request. What holds for all operations is added in `document`.
 """
 
 from typing import Any
@@ -9,40 +9,69 @@ from pydantic import BaseModel
 
 from shared import contract
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": contract.Problem, "content": {"application/problem+json": {}}, "description": description}
-    for status, description in {
-        400: "Cannot be read",
-        401: "No valid token",
-        403: "Not allowed with this token; `detail` names the scope it lacks",
-        404: "Not there, or not yours",
-        413: "Too large",
-        415: "Not the media type this takes",
-        422: "Invalid fields",
-        429: "Too many requests; `Retry-After` says for how long",
-        503: "A server behind us is not reachable",
-    }.items()
+DESCRIPTIONS = {
+    400: "Cannot be read",
+    401: "No valid token",
+    403: "Not allowed with this token; `detail` names the scope it lacks",
+    404: "Not there, or not yours",
+    409: "Not in this state; `detail` says what holds",
+    413: "Too large",
+    415: "Not the media type this takes",
+    422: "Invalid fields",
+    429: "Too many requests; `Retry-After` says for how long",
+    503: "A server behind us is not reachable",
+    507: "No room left to store this",
 }
-"""Error answers every operation may give."""
+_RETRY_AFTER = {"Retry-After": {"description": "Whole seconds to wait.", "schema": {"type": "integer"}}}
+_HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER}
+_APPLIED = {"Preference-Applied": {"description": "How long it was ready to wait.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Where to read on.", "schema": {"type": "string", "format": "uri"}}}
+SENT = (400, 413, 415, 422)
+"""Refusals of a JSON body."""
+
+Responses = dict[int | str, dict[str, Any]]
+
+PREDICTED: Responses = {
+    201: {
+        "model": contract.Prediction,
+        "description": "Accepted; with `Prefer: wait` it has ended",
+        "headers": _APPLIED,
+    },
+    202: {
+        "model": contract.Prediction,
+        "description": "Accepted; it did not end within the wait",
+        "headers": {**_APPLIED, **_LOCATION},
+    },
+}
+"""Answers to the create of a prediction, whichever door it came through."""
+
+
+def problems(*statuses: int) -> Responses:
+    """Refusals an operation is known for, beside those that all of its kind may give."""
+    return {status: problem(status) for status in statuses}
+
+
+def problem(status: int) -> dict[str, Any]:
+    """One refusal."""
+    content = {"application/problem+json": {"schema": reference(contract.Problem)}}
+    return {"description": DESCRIPTIONS[status], "headers": _HEADERS.get(status, {}), "content": content}
+
+
+def reference(shape: type[BaseModel]) -> dict[str, str]:
+    """A shape by its name; `document` puts it among the components."""
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
 
 def json_request(shape: type[BaseModel]) -> dict[str, Any]:
     """The request body of an operation."""
-    schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = schema.pop("$defs", {})
-    for name, definition in definitions.items():
-        _inline(schema, f"#/components/schemas/{name}", definition)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return request_body({"application/json": {"schema": reference(shape)}})
 
 
-def _inline(node: Any, reference: str, definition: dict[str, Any]) -> None:
-    """Put a definition in the place of its references: these schemas are not among the app's components."""
-    if isinstance(node, dict):
-        if node.get("$ref") == reference:
-            node.pop("$ref")
-            node.update(definition)
-        for value in node.values():
-            _inline(value, reference, definition)
-    elif isinstance(node, list):
-        for value in node:
-            _inline(value, reference, definition)
+def request_body(content: dict[str, Any]) -> dict[str, Any]:
+    """A request body by media types."""
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def answers(status: int, description: str, content: dict[str, Any]) -> Responses:
+    """An answer that is no JSON in one of our shapes, by media types."""
+    return {status: {"description": description, "content": content}}

@@ -10,10 +10,12 @@ import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from shared import errors
 
@@ -88,7 +90,17 @@ def _http(request: Request, error: Exception) -> Response:
     title, detail = _HTTP.get(error.status_code, (error.detail, error.detail))
     answer = problem(error.status_code, title, detail)
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = _allowed(request)
     return answer
+
+
+def _allowed(request: Request) -> str:
+    """The methods of an address: Starlette names those of the first route alone."""
+    here = request.scope["path"]
+    routes = iter_route_contexts(request.app.routes)
+    methods = [route.methods or () for route in routes if route.path and compile_path(route.path)[0].match(here)]
+    return ", ".join(sorted({method for some in methods for method in some}))
 
 
 def _parameters(request: Request, error: Exception) -> Response:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, and_, or_
 
 from shared.contract import Status
@@ -16,12 +18,24 @@ from shared.tables import Prediction
 
 _WEB_SECONDS = 14 * 86_400.0
 """As on Replicate, what was made in the browser is listed for two weeks."""
+
+
+def _refuse_number(text: str) -> str:
+    """Pydantic takes a number for seconds since 1970, also one that is meant as a date without dashes."""
+    try:
+        float(text)
+    except ValueError:
+        return text
+    raise PydanticCustomError("moment", "Must be a moment as 2026-11-27T12:00:00Z")
+
+
+_Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
 _Text = Query(pattern=r"^[!-~]+$", max_length=255)
 
 
 async def prediction_filters(
-    created_after: Annotated[datetime | None, Query(description="Not before this moment.")] = None,
-    created_before: Annotated[datetime | None, Query(description="Before this moment.")] = None,
+    created_after: Annotated[_Moment | None, Query(description="Not before this moment.")] = None,
+    created_before: Annotated[_Moment | None, Query(description="Before this moment.")] = None,
     source: Annotated[
         Literal["web"] | None, Query(description="Made in the browser, within the last two weeks.")
     ] = None,

@@ -179,17 +179,8 @@ class Instance:
     @contextmanager
     def another_api(self, **settings: str) -> Iterator[str]:
         """The address of a second API process beside the first, with settings of its own."""
-        program = [sys.executable, "-m", "api"]
-        port = _free_port()
-        environment = {**self.environment, "PINION_PORT": str(port), **settings}
-        given = {name: value for name, value in environment.items() if value}
-        address = f"http://127.0.0.1:{port}"
-        with subprocess.Popen(program, cwd=PROJECT, env=given, stdin=subprocess.DEVNULL) as process:
-            try:
-                until(lambda: _answers(address), 60)
-                yield address
-            finally:
-                process.terminate()
+        with api_process({**self.environment, **settings}) as address:
+            yield address
 
     @contextmanager
     def another_worker(self) -> Iterator[psutil.Process]:
@@ -233,6 +224,21 @@ class Api(httpx.Client):
             assert time.monotonic() < deadline, f"not {statuses} within {seconds:g} s: {found}"
             time.sleep(0.02)
         return found
+
+
+@contextmanager
+def api_process(environment: Mapping[str, str]) -> Iterator[str]:
+    """The address of an API process of its own; what is empty in its environment is left out."""
+    port = _free_port()
+    given = {name: value for name, value in {**environment, "PINION_PORT": str(port)}.items() if value}
+    address = f"http://127.0.0.1:{port}"
+    program = [sys.executable, "-m", "api"]
+    with subprocess.Popen(program, cwd=PROJECT, env=given, stdin=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: _answers(address), 60)
+            yield address
+        finally:
+            process.terminate()
 
 
 @contextmanager

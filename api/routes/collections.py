@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from api.bodies import answer
 from api.dependencies import Base, ModelReader, Wired
-from api.documentation import ERRORS
+from api.documentation import problems
 from api.models import showing
 from api.paging import read_page
 from shared import collections, contract, rendering
@@ -22,7 +22,9 @@ router = APIRouter(tags=["collections"])
 PAGE_SIZE = 100
 
 
-@router.get("/collections", response_model=contract.CollectionPage, responses=ERRORS)
+@router.get(
+    "/collections", operation_id="collections.list", response_model=contract.CollectionPage, responses=problems(400)
+)
 async def list_collections(
     request: Request, caller: ModelReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
@@ -31,7 +33,9 @@ async def list_collections(
     return answer(page.render(request, base, rendering.collection))
 
 
-@router.get("/collections/{slug}", response_model=contract.Collection, responses=ERRORS)
+@router.get(
+    "/collections/{slug}", operation_id="collections.get", response_model=contract.Collection, responses=problems(404)
+)
 async def get_collection(slug: str, caller: ModelReader, wired: Wired, base: Base) -> Response:
     """One collection, with those of its models that you may see."""
     row = await collections.find(wired.database, slug)

@@ -6,14 +6,14 @@ Which of them are needed is told by `versions`.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from api.bodies import answer
 from api.dependencies import ModelWriter, Wired, bounded
-from api.documentation import ERRORS
+from api.documentation import problems, request_body
 from shared import contract
 from shared.contents import Contents
 from shared.errors import BodyTooLarge
@@ -22,13 +22,15 @@ router = APIRouter(tags=["versions"])
 
 _WRITTEN_AT_ONCE_BYTES = 1 << 20
 """To hand a piece to a thread costs more than to write it."""
-_RAW: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
+_BYTES = {"schema": {"type": "string", "format": "binary"}, "example": "hello"}
+_RAW = request_body({"application/octet-stream": _BYTES})
 
 
 @router.put(
     "/contents/{sha256}",
+    operation_id="contents.create",
     response_model=contract.ReceivedContent,
-    responses={202: {"model": contract.ReceivedContent}, **ERRORS},
+    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 422)},
     openapi_extra=_RAW,
 )
 async def put_content(

@@ -12,7 +12,7 @@ from api.bodies import answer, checked
 from api.create_options import Options
 from api.creation import create
 from api.dependencies import Base, DeploymentReader, DeploymentWriter, JsonBody, PredictionCreator, Services, Wired
-from api.documentation import ERRORS, json_request
+from api.documentation import PREDICTED, SENT, json_request, problems
 from api.paging import read_page
 from api.versions_cache import Runnable, find_runnable
 from shared import contract, deployments, hardware, rendering
@@ -25,7 +25,9 @@ router = APIRouter(tags=["deployments"])
 PAGE_SIZE = 100
 
 
-@router.get("/deployments", response_model=contract.DeploymentPage, responses=ERRORS)
+@router.get(
+    "/deployments", operation_id="deployments.list", response_model=contract.DeploymentPage, responses=problems(400)
+)
 async def list_deployments(
     request: Request, caller: DeploymentReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
@@ -36,7 +38,8 @@ async def list_deployments(
 
 @router.post(
     "/deployments",
-    responses={200: {"model": contract.Deployment}, **ERRORS},
+    operation_id="deployments.create",
+    responses={200: {"model": contract.Deployment}, **problems(*SENT)},
     openapi_extra=json_request(contract.DeploymentRequest),
 )
 async def create_deployment(caller: DeploymentWriter, wired: Wired, body: JsonBody) -> Response:
@@ -48,7 +51,12 @@ async def create_deployment(caller: DeploymentWriter, wired: Wired, body: JsonBo
     return answer(rendering.deployment(await deployments.create(wired.database, caller, wanted.name, wish)))
 
 
-@router.get("/deployments/{owner}/{name}", response_model=contract.Deployment, responses=ERRORS)
+@router.get(
+    "/deployments/{owner}/{name}",
+    operation_id="deployments.get",
+    response_model=contract.Deployment,
+    responses=problems(404),
+)
 async def get_deployment(owner: str, name: str, caller: DeploymentReader, wired: Wired) -> Response:
     """One deployment with its newest release."""
     return answer(rendering.deployment(await _own(wired, caller, owner, name)))
@@ -56,7 +64,8 @@ async def get_deployment(owner: str, name: str, caller: DeploymentReader, wired:
 
 @router.patch(
     "/deployments/{owner}/{name}",
-    responses={200: {"model": contract.Deployment}, **ERRORS},
+    operation_id="deployments.update",
+    responses={200: {"model": contract.Deployment}, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.DeploymentChange),
 )
 async def change_deployment(owner: str, name: str, caller: DeploymentWriter, wired: Wired, body: JsonBody) -> Response:
@@ -73,7 +82,9 @@ async def change_deployment(owner: str, name: str, caller: DeploymentWriter, wir
     return answer(rendering.deployment(await deployments.change(wired.database, caller, found, wanted)))
 
 
-@router.delete("/deployments/{owner}/{name}", status_code=204, responses=ERRORS)
+@router.delete(
+    "/deployments/{owner}/{name}", operation_id="deployments.delete", status_code=204, responses=problems(404, 422)
+)
 async def delete_deployment(owner: str, name: str, caller: DeploymentWriter, wired: Wired) -> Response:
     """Take a deployment away that is stopped and has not been used for 15 minutes."""
     await deployments.remove(wired.database, await _own(wired, caller, owner, name))
@@ -82,8 +93,9 @@ async def delete_deployment(owner: str, name: str, caller: DeploymentWriter, wir
 
 @router.post(
     "/deployments/{owner}/{name}/predictions",
+    operation_id="deployments.predictions.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, 202: {"model": contract.Prediction}, **ERRORS},
+    responses={**PREDICTED, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_deployment_prediction(

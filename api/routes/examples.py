@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.bodies import answer, checked
 from api.dependencies import Base, JsonBody, ModelReader, ModelWriter, Wired
-from api.documentation import ERRORS, json_request
+from api.documentation import SENT, json_request, problems
 from api.paging import Order, read_page
 from api.routes.models import own_model, visible_model
 from shared import contract, examples, rendering
@@ -21,7 +21,12 @@ router = APIRouter(tags=["models"])
 PAGE_SIZE = 25
 
 
-@router.get("/models/{owner}/{name}/examples", response_model=contract.PredictionPage, responses=ERRORS)
+@router.get(
+    "/models/{owner}/{name}/examples",
+    operation_id="models.examples.list",
+    response_model=contract.PredictionPage,
+    responses=problems(400, 404),
+)
 async def list_examples(
     owner: str,
     name: str,
@@ -41,8 +46,9 @@ async def list_examples(
 
 @router.post(
     "/models/{owner}/{name}/examples",
+    operation_id="models.examples.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, **ERRORS},
+    responses={201: {"model": contract.Prediction}, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.ExampleRequest),
 )
 async def create_example(
@@ -54,7 +60,12 @@ async def create_example(
     return answer(rendering.example(await examples.show(wired.database, model, wanted.prediction), base), 201)
 
 
-@router.delete("/models/{owner}/{name}/examples/{prediction_id}", status_code=204, responses=ERRORS)
+@router.delete(
+    "/models/{owner}/{name}/examples/{prediction_id}",
+    operation_id="models.examples.delete",
+    status_code=204,
+    responses=problems(404),
+)
 async def delete_example(owner: str, name: str, prediction_id: str, caller: ModelWriter, wired: Wired) -> Response:
     """Let it be a prediction like others again. Ours, not Replicate's."""
     model = await own_model(wired, caller, owner, name)

@@ -14,7 +14,7 @@ from sqlalchemy import Row, and_, select
 
 from api.bodies import answer
 from api.dependencies import Base, PredictionReader, PredictionWriter, Services, Wired
-from api.documentation import ERRORS
+from api.documentation import answers, problems, request_body
 from api.paging import read_page
 from api.uploads import receive
 from shared import contract, files, rendering
@@ -38,6 +38,7 @@ _FORM = {
         "metadata": {"type": "object"},
     },
 }
+_FILLED = {"content": "hello", "filename": "hello.txt", "type": "text/plain", "metadata": {"from": "me"}}
 _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -45,14 +46,22 @@ _SAFE = {
     "Access-Control-Allow-Origin": "*",
 }
 """Whatever a model or a client made, it must not act in the name of our address."""
-_BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}, 404: ERRORS[404]}
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_BYTES = {
+    **answers(200, "The bytes, under the media type of the file", {"*/*": {}}),
+    **answers(206, "The range of them that `Range` asked for", {"*/*": {}}),
+    **answers(400, "`Range` cannot be read", _TEXT),
+    **problems(404),
+    **answers(416, "The file has no such range", _TEXT),
+}
 
 
 @router.post(
     "/files",
+    operation_id="files.create",
     status_code=201,
-    responses={201: {"model": contract.File}, **ERRORS},
-    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+    responses={201: {"model": contract.File}, **problems(400, 413, 415, 422)},
+    openapi_extra=request_body({"multipart/form-data": {"schema": _FORM, "example": _FILLED}}),
 )
 async def upload_file(request: Request, caller: PredictionWriter, wired: Wired, base: Base) -> Response:
     """Keep a file for a day; its `urls.get` can be given as an input."""
@@ -67,7 +76,7 @@ async def upload_file(request: Request, caller: PredictionWriter, wired: Wired, 
     return answer(_shown(row, caller, base), 201)
 
 
-@router.get("/files", response_model=contract.FilePage, responses=ERRORS)
+@router.get("/files", operation_id="files.list", response_model=contract.FilePage, responses=problems(400))
 async def list_files(
     request: Request, caller: PredictionReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
@@ -77,13 +86,13 @@ async def list_files(
     return answer(page.render(request, base, lambda row: _shown(row, caller, base)))
 
 
-@router.get("/files/{file_id}", response_model=contract.File, responses=ERRORS)
+@router.get("/files/{file_id}", operation_id="files.get", response_model=contract.File, responses=problems(404))
 async def get_file(file_id: str, caller: PredictionReader, wired: Wired, base: Base) -> Response:
     """What is known about an uploaded file."""
     return answer(_shown(await _own(wired, caller, file_id), caller, base))
 
 
-@router.delete("/files/{file_id}", status_code=204, responses=ERRORS)
+@router.delete("/files/{file_id}", operation_id="files.delete", status_code=204, responses=problems(404))
 async def delete_file(file_id: str, caller: PredictionWriter, wired: Wired) -> Response:
     """Forget an uploaded file."""
     row = await _own(wired, caller, file_id)
@@ -92,7 +101,7 @@ async def delete_file(file_id: str, caller: PredictionWriter, wired: Wired) -> R
 
 
 @router.head("/files/{file_id}/download", include_in_schema=False)
-@router.get("/files/{file_id}/download", response_class=FileResponse, responses=_BYTES)
+@router.get("/files/{file_id}/download", operation_id="files.download", response_class=FileResponse, responses=_BYTES)
 async def download_file(
     file_id: str,
     wired: Wired,
@@ -108,7 +117,7 @@ async def download_file(
 
 
 @router.head("/outputs/{file_id}/{name}", include_in_schema=False)
-@router.get("/outputs/{file_id}/{name}", response_class=FileResponse, responses=_BYTES)
+@router.get("/outputs/{file_id}/{name}", operation_id="outputs.download", response_class=FileResponse, responses=_BYTES)
 async def download_output(file_id: str, name: str, wired: Wired) -> Response:
     """An output file's bytes. Needs no token: the address is the permission."""
     row = await files.find(wired.database, file_id)

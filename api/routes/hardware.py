@@ -7,13 +7,12 @@ import msgspec
 from fastapi import APIRouter, Response
 
 from api.dependencies import Caller, Wired
-from api.documentation import ERRORS
 from shared import contract, hardware
 
 router = APIRouter(tags=["hardware"])
 
 
-@router.get("/hardware", response_model=list[contract.Hardware], responses=ERRORS)
+@router.get("/hardware", operation_id="hardware.list", response_model=list[contract.Hardware])
 async def list_hardware(caller: Caller, wired: Wired) -> Response:
     """All of it, as a bare list."""
     found = await hardware.available(wired.database, wired.settings.lease_seconds)

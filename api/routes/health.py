@@ -12,19 +12,26 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.bodies import answer
 from api.dependencies import Services, Wired
+from api.documentation import answers
 
 router = APIRouter(tags=["health"])
 
 _PATIENCE_SECONDS = 2.0
+_ALIVE = {"application/json": {"schema": {"type": "object"}, "example": {"alive": True}}}
+_READY = {"application/json": {"schema": {"type": "object"}, "example": {"database": True, "redis": True}}}
 
 
-@router.get("/livez")
+@router.get("/livez", operation_id="health.live", responses=answers(200, "It lives", _ALIVE))
 async def is_alive() -> Response:
     """The process answers."""
     return answer({"alive": True})
 
 
-@router.get("/readyz", responses={503: {"description": "Something needed to accept work is not reachable"}})
+@router.get(
+    "/readyz",
+    operation_id="health.ready",
+    responses=answers(200, "Ready to accept work", _READY) | answers(503, "The database is not reachable", _READY),
+)
 async def is_ready(wired: Wired) -> Response:
     """The database answers, without which nothing is accepted; Redis is told as well."""
     database, redis = await asyncio.gather(_database_answers(wired), _redis_answers(wired))

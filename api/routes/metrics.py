@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 
 from api import figures
 from api.dependencies import ModelReader, Wired
-from api.documentation import ERRORS
+from api.documentation import answers
 from shared.accounts import DEFAULT_USERNAME
 from shared.errors import Forbidden
 
@@ -30,8 +30,9 @@ class _Collected:
 
 @router.get(
     "/metrics",
+    operation_id="metrics.get",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **ERRORS},
+    responses=answers(200, "The figures", {"text/plain": {"schema": {"type": "string"}}}),
 )
 async def read_metrics(request: Request, caller: ModelReader, wired: Wired) -> Response:
     """Figures in Prometheus' text format, for tokens of the first account."""

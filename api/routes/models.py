@@ -12,7 +12,7 @@ from sqlalchemy import Row, func, select
 
 from api.bodies import answer, checked
 from api.dependencies import Base, JsonBody, ModelReader, ModelWriter, Wired
-from api.documentation import ERRORS, json_request
+from api.documentation import SENT, answers, json_request, problems
 from api.models import showing
 from api.paging import Order, read_page
 from api.workers import residence
@@ -23,6 +23,7 @@ from shared.tables import Model, Version
 router = APIRouter(tags=["models"])
 
 PAGE_SIZE = 25
+_MARKDOWN = {"text/plain": {"schema": {"type": "string"}, "example": "# Spells numbers"}}
 
 
 class SortBy(StrEnum):
@@ -45,7 +46,7 @@ _MOMENTS = {
 }
 
 
-@router.get("/models", response_model=contract.ModelPage, responses=ERRORS)
+@router.get("/models", operation_id="models.list", response_model=contract.ModelPage, responses=problems(400, 422))
 async def list_models(
     request: Request,
     caller: ModelReader,
@@ -64,8 +65,9 @@ async def list_models(
 
 @router.post(
     "/models",
+    operation_id="models.create",
     status_code=201,
-    responses={201: {"model": contract.Model}, **ERRORS},
+    responses={201: {"model": contract.Model}, **problems(*SENT)},
     openapi_extra=json_request(contract.ModelCreate),
 )
 async def create_model(caller: ModelWriter, wired: Wired, base: Base, body: JsonBody) -> Response:
@@ -78,7 +80,7 @@ async def create_model(caller: ModelWriter, wired: Wired, base: Base, body: Json
     return answer((await showing(wired, [row], base))(row), 201)
 
 
-@router.get("/models/{owner}/{name}", response_model=contract.Model, responses=ERRORS)
+@router.get("/models/{owner}/{name}", operation_id="models.get", response_model=contract.Model, responses=problems(404))
 async def get_model(owner: str, name: str, caller: ModelReader, wired: Wired, base: Base) -> Response:
     """One model with its newest version, and where that is up."""
     row = await visible_model(wired, caller, owner, name)
@@ -90,8 +92,9 @@ async def get_model(owner: str, name: str, caller: ModelReader, wired: Wired, ba
 
 @router.patch(
     "/models/{owner}/{name}",
+    operation_id="models.update",
     response_model=contract.Model,
-    responses=ERRORS,
+    responses=problems(*SENT, 404),
     openapi_extra=json_request(contract.ModelUpdate),
 )
 async def update_model(
@@ -106,14 +109,19 @@ async def update_model(
     return answer((await showing(wired, [row], base))(row))
 
 
-@router.delete("/models/{owner}/{name}", status_code=204, responses=ERRORS)
+@router.delete("/models/{owner}/{name}", operation_id="models.delete", status_code=204, responses=problems(404, 422))
 async def delete_model(owner: str, name: str, caller: ModelWriter, wired: Wired) -> Response:
     """Delete a private model of yours that has no versions; 422 says what keeps it."""
     await removal.remove_model(wired.database, await own_model(wired, caller, owner, name))
     return Response(status_code=204)
 
 
-@router.get("/models/{owner}/{name}/readme", response_class=PlainTextResponse, responses=ERRORS)
+@router.get(
+    "/models/{owner}/{name}/readme",
+    operation_id="models.readme.get",
+    response_class=PlainTextResponse,
+    responses=answers(200, "Markdown", _MARKDOWN) | problems(404),
+)
 async def get_readme(owner: str, name: str, caller: ModelReader, wired: Wired) -> Response:
     """The model's README, as Markdown; 404 if there is none."""
     row = await visible_model(wired, caller, owner, name)

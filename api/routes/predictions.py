@@ -21,7 +21,7 @@ from api.dependencies import (
     PredictionWriter,
     Wired,
 )
-from api.documentation import ERRORS, json_request
+from api.documentation import PREDICTED, SENT, json_request, problems
 from api.paging import read_page
 from api.prediction_filters import Filters
 from api.versions_cache import find_runnable
@@ -37,8 +37,9 @@ PAGE_SIZE = 100
 
 @router.post(
     "/predictions",
+    operation_id="predictions.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, 202: {"model": contract.Prediction}, **ERRORS},
+    responses={**PREDICTED, **problems(*SENT)},
     openapi_extra=json_request(contract.VersionPredictionRequest),
 )
 async def create_prediction(
@@ -54,8 +55,9 @@ async def create_prediction(
 
 @router.post(
     "/models/{owner}/{name}/predictions",
+    operation_id="models.predictions.create",
     status_code=201,
-    responses={201: {"model": contract.Prediction}, 202: {"model": contract.Prediction}, **ERRORS},
+    responses={**PREDICTED, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.PredictionRequest),
 )
 async def create_model_prediction(
@@ -68,7 +70,12 @@ async def create_model_prediction(
     return await create(wired, caller, base, found, checked(contract.PredictionRequest, body), options)
 
 
-@router.get("/predictions", response_model=contract.PredictionPage, responses=ERRORS)
+@router.get(
+    "/predictions",
+    operation_id="predictions.list",
+    response_model=contract.PredictionPage,
+    responses=problems(400, 422),
+)
 async def list_predictions(
     request: Request,
     caller: PredictionReader,
@@ -84,14 +91,24 @@ async def list_predictions(
     return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
 
 
-@router.get("/predictions/{prediction_id}", response_model=contract.Prediction, responses=ERRORS)
+@router.get(
+    "/predictions/{prediction_id}",
+    operation_id="predictions.get",
+    response_model=contract.Prediction,
+    responses=problems(404),
+)
 async def get_prediction(prediction_id: str, caller: PredictionPoller, wired: Wired, base: Base) -> Response:
     """One prediction as it stands now."""
     row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)
     return answer(rendering.prediction(row, base))
 
 
-@router.post("/predictions/{prediction_id}/cancel", response_model=contract.Prediction, responses=ERRORS)
+@router.post(
+    "/predictions/{prediction_id}/cancel",
+    operation_id="predictions.cancel",
+    response_model=contract.Prediction,
+    responses=problems(404),
+)
 async def cancel_prediction(prediction_id: str, caller: PredictionWriter, wired: Wired, base: Base) -> Response:
     """Stop a prediction; one that has ended already is returned as it is."""
     row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)

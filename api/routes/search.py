@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.bodies import answer
 from api.dependencies import Base, ModelReader, Wired, bounded
-from api.documentation import ERRORS
+from api.documentation import problems, request_body
 from api.models import showing
 from shared import collections, contract, rendering, search
 from shared.errors import MalformedRequest
@@ -23,8 +23,14 @@ _FOUND_MAX = 50
 """Of one search, whose best results come first: there is no second page."""
 
 
-# OpenAPI has no word for this method.
-@router.api_route("/models", methods=["QUERY"], include_in_schema=False)
+@router.api_route(
+    "/models",
+    methods=["QUERY"],
+    operation_id="models.search",
+    response_model=contract.ModelPage,
+    responses=problems(400, 413, 422),
+    openapi_extra=request_body({"text/plain": {"schema": {"type": "string"}, "example": "numbers"}}),
+)
 async def search_models(request: Request, caller: ModelReader, wired: Wired, base: Base) -> Response:
     """Models that have every word of the body, the best match first."""
     advice = f"A query has up to {search.QUERY_CHARACTERS_MAX} characters."
@@ -36,7 +42,7 @@ async def search_models(request: Request, caller: ModelReader, wired: Wired, bas
     return answer({"next": None, "previous": None, "results": [show(row) for row in rows]})
 
 
-@router.get("/search", response_model=contract.SearchResult, responses=ERRORS)
+@router.get("/search", operation_id="search", response_model=contract.SearchResult, responses=problems(400, 422))
 async def search_everything(
     caller: ModelReader,
     wired: Wired,

@@ -14,7 +14,7 @@ from sqlalchemy import Row
 
 from api import waiting
 from api.dependencies import Base, Services, Wired
-from api.documentation import ERRORS
+from api.documentation import answers, problems
 from shared import rendering
 from shared.contract import Status
 from shared.errors import NotFound
@@ -23,6 +23,17 @@ from shared.live import Chunk
 router = APIRouter(tags=["predictions"])
 
 _ID_LENGTH = 26
+_EXAMPLE = "event: output\nid: 1:0\ndata: four\n\nevent: done\nid: 1:1\ndata: {}\n\n"
+_EVENT = {
+    "type": "object",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {"enum": ["output", "error", "done"]},
+        "id": {"type": "string", "description": "`attempt:index` of the output item."},
+        "data": {"type": "string", "description": "A text as it is, anything else as JSON."},
+    },
+}
+_EVENTS = {"text/event-stream": {"itemSchema": _EVENT, "example": _EXAMPLE}}
 _EVENT_ID = re.compile(r"(\d{1,9}):(\d{1,15})")
 _QUIET_PAUSES = 6
 """Pauses of 2 s after which a comment keeps proxies and clients from giving up; they do after 30 s."""
@@ -31,13 +42,18 @@ _UNICODE_LINE_BREAKS = re.compile(r"\r\n|[\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029]"
 """replicate-python 1.x ends a line at each of these and would lose the rest of the token."""
 
 
-@router.get("/streams/{token}", response_class=StreamingResponse, responses={404: ERRORS[404]})
+@router.get(
+    "/streams/{token}",
+    operation_id="predictions.stream",
+    response_class=StreamingResponse,
+    responses=answers(200, "Events", _EVENTS) | problems(404),
+)
 async def stream_prediction(
     token: str,
     request: Request,
     wired: Wired,
     base: Base,
-    last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="Resume after this event.")] = None,
 ) -> StreamingResponse:
     """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
     row = await wired.lookups.find(token[:_ID_LENGTH])

@@ -21,7 +21,7 @@ from api.dependencies import (
     TrainingWriter,
     Wired,
 )
-from api.documentation import ERRORS, json_request
+from api.documentation import SENT, json_request, problems
 from api.paging import read_page
 from shared import catalog, contract, files, lifecycle, rendering, trainings
 from shared.contract import Kind
@@ -37,8 +37,9 @@ _UNTRAINABLE = "This version cannot be trained: its cog.yaml names no `train`, o
 
 @router.post(
     "/models/{owner}/{name}/versions/{version_id}/trainings",
+    operation_id="trainings.create",
     status_code=201,
-    responses={201: {"model": contract.Training}, **ERRORS},
+    responses={201: {"model": contract.Training}, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.TrainingRequest),
 )
 async def create_training(
@@ -80,7 +81,7 @@ async def _check_destination(wired: Services, caller: Row[Any], destination: str
         raise NotFound(f"The destination must be a model of your own that exists, as {caller.username}/name.")
 
 
-@router.get("/trainings", response_model=contract.TrainingPage, responses=ERRORS)
+@router.get("/trainings", operation_id="trainings.list", response_model=contract.TrainingPage, responses=problems(400))
 async def list_trainings(
     request: Request, caller: TrainingReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
@@ -91,14 +92,24 @@ async def list_trainings(
     return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
 
 
-@router.get("/trainings/{training_id}", response_model=contract.Training, responses=ERRORS)
+@router.get(
+    "/trainings/{training_id}",
+    operation_id="trainings.get",
+    response_model=contract.Training,
+    responses=problems(404),
+)
 async def get_training(training_id: str, caller: TrainingPoller, wired: Wired, base: Base) -> Response:
     """One training as it stands now."""
     row = await waiting.find_own(wired, caller.id, training_id, Kind.TRAINING)
     return answer(rendering.prediction(row, base))
 
 
-@router.post("/trainings/{training_id}/cancel", response_model=contract.Training, responses=ERRORS)
+@router.post(
+    "/trainings/{training_id}/cancel",
+    operation_id="trainings.cancel",
+    response_model=contract.Training,
+    responses=problems(404),
+)
 async def cancel_training(training_id: str, caller: TrainingWriter, wired: Wired, base: Base) -> Response:
     """Stop a training, also while its version is being built; one that has ended already is returned as it is."""
     row = await waiting.find_own(wired, caller.id, training_id, Kind.TRAINING)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from api.bodies import answer
 from api.dependencies import Base, ModelReader, ModelWriter, Wired, bounded
-from api.documentation import ERRORS, json_request
+from api.documentation import json_request, problems
 from api.paging import read_page
 from api.routes.models import own_model, visible_model
 from api.workers import residence
@@ -42,12 +42,13 @@ _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it w
 
 @router.post(
     "/models/{owner}/{name}/versions",
+    operation_id="models.versions.create",
     status_code=201,
     responses={
         200: {"model": contract.Version},
         201: {"model": contract.Version},
         202: {"model": contract.MissingContents},
-        **ERRORS,
+        **problems(413, 422),
     },
     openapi_extra=json_request(contract.Push),
 )
@@ -119,7 +120,12 @@ def _check_witness(link: contract.LinkedFolder) -> None:
         os.close(descriptor)
 
 
-@router.get("/models/{owner}/{name}/versions", response_model=contract.VersionPage, responses=ERRORS)
+@router.get(
+    "/models/{owner}/{name}/versions",
+    operation_id="models.versions.list",
+    response_model=contract.VersionPage,
+    responses=problems(400, 404),
+)
 async def list_versions(
     owner: str,
     name: str,
@@ -136,7 +142,12 @@ async def list_versions(
     return answer(page.render(request, base, rendering.version))
 
 
-@router.get("/models/{owner}/{name}/versions/{version_id}", response_model=contract.Version, responses=ERRORS)
+@router.get(
+    "/models/{owner}/{name}/versions/{version_id}",
+    operation_id="models.versions.get",
+    response_model=contract.Version,
+    responses=problems(404),
+)
 async def get_version(owner: str, name: str, version_id: str, caller: ModelReader, wired: Wired) -> Response:
     """One version, also while it is being built, and where it is up."""
     model = await visible_model(wired, caller, owner, name)
@@ -146,7 +157,13 @@ async def get_version(owner: str, name: str, version_id: str, caller: ModelReade
     return answer(rendering.version(row) | await residence(wired, caller, row.id))
 
 
-@router.delete("/models/{owner}/{name}/versions/{version_id}", status_code=202, responses=ERRORS)
+@router.delete(
+    "/models/{owner}/{name}/versions/{version_id}",
+    operation_id="models.versions.delete",
+    status_code=202,
+    response_class=Response,
+    responses=problems(404, 422),
+)
 async def delete_version(owner: str, name: str, version_id: str, caller: ModelWriter, wired: Wired) -> Response:
     """Delete a version of a private model of yours; 422 says what keeps it.
 

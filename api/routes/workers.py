@@ -8,13 +8,12 @@ from fastapi import APIRouter, Response
 from api import workers
 from api.bodies import answer
 from api.dependencies import ModelReader, Wired
-from api.documentation import ERRORS
 from shared import contract
 
 router = APIRouter(tags=["workers"])
 
 
-@router.get("/workers", response_model=contract.WorkerList, responses=ERRORS)
+@router.get("/workers", operation_id="workers.list", response_model=contract.WorkerList)
 async def list_workers(caller: ModelReader, wired: Wired) -> Response:
     """Prediction workers that are alive, the oldest first, with their memory and the models you may see."""
     rows = await workers.alive(wired)

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance import javascript_client, python_2_client
+from tests.acceptance import javascript_client, python_clients
+from tests.acceptance.python_clients import called
 from tests.cutting_proxy import CuttingProxy, cutting
 from tests.instance import Api, Instance
 
@@ -30,10 +31,10 @@ def known(api: Api, counting: str) -> set[str]:
 
 @pytest.mark.parametrize("cuts", [1, 2])
 def test_the_python_client_2_makes_one_prediction(instance: Instance, api: Api, counting: str, cuts: int):
-    python_2_client.require()
+    python_clients.require("replicate-2")
     before = known(api, counting)
     with cutting(instance.address, 0, cuts, of_answers=True) as line:
-        answer = python_2_client.call(instance, "run", counting, {"to": 3}, base_url=f"{line.address}/v1")
+        answer = called(instance, "run", counting, {"to": 3}, base_url=f"{line.address}/v1")
         [made] = found(api, counting, line, before)
     assert answer == {"answer": ["1 ", "2 ", "3 "]}
     assert made["status"] == "succeeded"
@@ -43,7 +44,9 @@ def test_the_javascript_client_with_a_key_makes_one_prediction(instance: Instanc
     javascript_client.require()
     before = known(api, counting)
     with cutting(instance.address, 0, 2, of_answers=True) as line:
-        answer = javascript_client.answer_of(instance, "once.mjs", line.address, counting, {"to": 3}, uuid.uuid4().hex)
+        answer = javascript_client.answer_of(
+            instance, "once.mjs", f"{line.address}/v1", counting, {"to": 3}, uuid.uuid4().hex
+        )
         [made] = found(api, counting, line, before)
     assert answer == {"output": ["1 ", "2 ", "3 "]}
     assert made["status"] == "succeeded"

@@ -10,6 +10,7 @@ from tests.acceptance.javascript_client import answer_of
 from tests.instance import TERMINAL, Api, Instance
 from tests.receiver import Delivery, Receiver
 
+PAGE_SIZE = 100
 TINY_T5 = "pinion/tiny-t5"
 
 
@@ -43,6 +44,10 @@ def test_stream_brings_the_text_in_pieces_and_then_done(instance: Instance):
     assert done == {"event": "done", "data": "{}"}
 
 
+def test_what_the_model_raised_is_thrown(instance: Instance):
+    assert "out of cheese" in answer_of(instance, "run.mjs", instance.model("raises"), {})["error"]
+
+
 def test_a_wrong_input_throws_an_error_that_names_the_field(instance: Instance):
     answer = answer_of(instance, "run.mjs", instance.model("counts_slowly"), {"to": "many"})
     assert answer["status"] == 422
@@ -59,6 +64,19 @@ def test_a_prediction_is_created_read_waited_for_and_listed(instance: Instance):
     assert answer["isListed"]
 
 
+def test_a_list_goes_on_over_its_pages(instance: Instance, api: Api):
+    echo = instance.model("echo")
+    made = [api.create(echo, text=str(number))["id"] for number in range(PAGE_SIZE + 1)]
+    listed = answer_of(instance, "list.mjs")
+    assert listed["pages"] > 1
+    assert listed["ids"][: len(made)] == made[::-1]
+
+
+def test_an_unknown_model_throws_an_error_that_says_so(instance: Instance):
+    answer = answer_of(instance, "run.mjs", "pinion/nobody", {})
+    assert answer["status"] == 404
+
+
 def test_what_is_canceled_or_aborted_ends(instance: Instance):
     ends = answer_of(instance, "cancel.mjs", instance.model("counts_slowly"), {"to": 1000, "seconds": 0.1})
     assert ends == [True, "canceled", "canceled"]
@@ -67,6 +85,19 @@ def test_what_is_canceled_or_aborted_ends(instance: Instance):
 def test_a_file_goes_in_and_comes_back_the_same(instance: Instance):
     answer = answer_of(instance, "files.mjs", instance.model("copies_a_file"), "grüße\r\n--\r\n")
     assert answer == {"name": "letter.txt", "type": "text/plain; charset=utf-8", "text": "grüße\r\n--\r\n"}
+
+
+def test_an_upload_is_read_listed_and_deleted(instance: Instance):
+    shown = {"name": "a.txt", "metadata": {"a": 1}, "content": "grüße"}
+    answer = answer_of(instance, "uploads.mjs", "grüße")
+    assert answer == {**shown, "before": True, "isDeleted": True, "after": False}
+
+
+@pytest.mark.parametrize("path", ["", "/v1"])
+def test_the_address_may_be_written_with_and_without_its_version(instance: Instance, path: str):
+    counting = instance.model("counts_slowly")
+    answer = answer_of(instance, "once.mjs", instance.address + path, counting, {"to": 1}, f"key of {path}")
+    assert answer == {"output": ["1 "]}
 
 
 def test_webhooks_are_trusted_and_changed_ones_are_not(instance: Instance, api: Api, receiver: Receiver):

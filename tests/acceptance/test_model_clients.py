@@ -21,10 +21,10 @@ def javascript(instance: Instance, base: str) -> Act:
 
 
 def python_2(instance: Instance, base: str) -> Act:
-    python_clients.require("replicate-2", "replicate==2.0.0b4")
-    address = {"REPLICATE_BASE_URL": instance.address + base}
+    python_clients.require("replicate-2")
+    address = instance.address + base
     return lambda act, name: python_clients.answer_of(
-        instance, "replicate-2", "models_2.py", act, "pinion", name, **address
+        instance, "replicate-2", "models_2.py", act, "pinion", name, base_url=address
     )
 
 

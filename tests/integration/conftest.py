@@ -35,6 +35,7 @@ from tests.database_fixtures import (
 )
 from tests.host import Host, hosting
 from tests.model_processes import Start, starting
+from tests.owned import Property
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -110,6 +111,12 @@ def pinion(servers: Backend, database: Database, tmp_path: Path) -> Command:
 async def rows(database: Database) -> Rows:
     """An account, a model and a ready version."""
     return await Rows.made(database)
+
+
+@pytest_asyncio.fixture
+async def owned(database: Database, settings: Settings) -> Property:
+    """All that another account has."""
+    return await Property.made(database, settings)
 
 
 @pytest_asyncio.fixture

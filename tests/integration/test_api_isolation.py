@@ -5,8 +5,6 @@ The lists below name every route. A new one has to be entered, or a test fails.
 
 import re
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,18 +13,11 @@ from fastapi.routing import iter_route_contexts
 
 from api.app import create_app
 from shared import files
-from shared.contents import Contents
-from shared.contract import Kind, Scope, Visibility
-from shared.database import Database, clock
-from shared.file_store import Incoming
-from shared.files import Description
-from shared.ids import new_id
+from shared.contract import Scope, Visibility
 from shared.settings import Settings
-from shared.tables import Model, Prediction
+from shared.tables import Model
 from tests.database_fixtures import Rows
-
-OWNERS_TOKEN = "r8_" + "o" * 37
-CONTENT = b"0123456789"
+from tests.owned import CONTENT, OWNERS_TOKEN, Property
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,8 @@ ATTEMPTS = {
     # With the id of an upload, which opens nothing.
     "GET /v1/outputs/{file_id}/{name}": Attempt(is_open=True),
     "HEAD /v1/outputs/{file_id}/{name}": Attempt(is_open=True),
+    # The page that shows the document is nobody's.
+    "GET /docs/{asset}": Attempt(is_open=True),
     # Each account has contents of its own: half of one that the owner sent is nothing to go on from.
     "PUT /v1/contents/{sha256}": Attempt(409, query={"size": len(CONTENT), "offset": 5}, content=CONTENT[5:]),
 }
@@ -128,6 +121,8 @@ SCOPES: dict[str, Scope | None] = {
     "GET /v1/webhooks/default/secret": Scope.WEBHOOKS_READ,
     "GET /livez": None,
     "GET /readyz": None,
+    "GET /docs": None,
+    "GET /docs/{asset}": None,
     "GET /openapi.json": None,
     "HEAD /openapi.json": None,
 }
@@ -148,56 +143,13 @@ def test_every_route_has_its_entries() -> None:
     assert set(ATTEMPTS) == {route for route in routes() if "{" in route}
 
 
-@dataclass
-class Property:
-    """What the owner has, by the names that ids have in paths; and ids of nothing."""
-
-    owner: Rows
-    real: dict[str, str]
-    unknown: dict[str, str]
-
-
-@pytest.fixture
-async def owned(database: Database, settings: Settings, tmp_path: Path) -> Property:
-    owner = await Rows.made(database, "ada")
-    await owner.add_token(OWNERS_TOKEN)
-    await owner.change(Model, Model.id == owner.model_id, visibility=Visibility.PRIVATE, readme="# Echo")
-    prediction = await owner.waiting(streams=True)
-    await owner.deployed("echo")
-    await owner.change(Prediction, Prediction.id == prediction.id, example_since=clock())
-    training = await owner.waiting(kind=Kind.TRAINING, destination="ada/echo")
-    with Incoming(settings.home) as incoming:
-        incoming.write(b"secret")
-        incoming.complete()
-        upload = await files.register(database, incoming, Description(owner.account_id, "a.txt", "text/plain", 3600))
-        incoming.publish(upload.id)
-    digest = sha256(CONTENT).hexdigest()
-    arrival = Contents(settings.home, owner.account_id).open(digest, 0)
-    arrival.write(CONTENT[:5])
-    arrival.close()
-    real = {
-        "prediction_id": prediction.id,
-        "training_id": training.id,
-        "token": prediction.id + "x" * 26,
-        "owner": "ada",
-        "name": "echo",
-        "version_id": owner.version_id,
-        "file_id": upload.id,
-        "sha256": digest,
-        "slug": "none",
+def test_the_document_names_the_scope_of_every_route() -> None:
+    named = {
+        f"{method.upper()} {path}": [scope for needed in operation.get("security", ()) for scope in needed["token"]]
+        for path, methods in create_app(Settings()).openapi()["paths"].items()
+        for method, operation in methods.items()
     }
-    unknown = {
-        "prediction_id": new_id(),
-        "training_id": new_id(),
-        "token": new_id() + new_id(),
-        "owner": "nobody",
-        "name": "nothing",
-        "version_id": "0" * 64,
-        "file_id": new_id(),
-        "sha256": "0" * 64,
-        "slug": "none",
-    }
-    return Property(owner, real, unknown)
+    assert named == {route: [SCOPES[route]] if SCOPES[route] else [] for route in named}
 
 
 @pytest.fixture
@@ -247,6 +199,38 @@ async def test_a_token_opens_what_its_scope_says_and_names_the_scope_that_it_lac
         assert refused.json() == {"title": "Forbidden", "detail": detail, "status": 403}
     is_refused = (await answer_to("r8_one")).status_code in (401, 403)
     assert is_refused == (route in FOR_THE_FIRST_ACCOUNT)
+
+
+IN_BODIES: dict[str, dict[str, Any]] = {
+    "POST /v1/deployments": {
+        "name": "mine",
+        "model": "{owner}/{name}",
+        "version": "{version_id}",
+        "hardware": "cpu",
+        "min_instances": 0,
+        "max_instances": 1,
+    },
+    "PATCH /v1/deployments/pinion/mine": {"version": "{version_id}"},
+    "POST /v1/models/pinion/echo/examples": {"prediction": "{prediction_id}"},
+    "POST /v1/models/pinion/echo/versions/{own_version_id}/trainings": {"destination": "{owner}/{name}"},
+}
+
+
+@pytest.mark.parametrize("request_line", IN_BODIES)
+async def test_what_a_body_names_of_another_account_cannot_be_told_from_what_does_not_exist(
+    stranger: httpx.AsyncClient, owned: Property, rows: Rows, request_line: str
+) -> None:
+    await rows.deployed("mine")
+    method, _, path = request_line.format(own_version_id=rows.version_id).partition(" ")
+
+    async def named(ids: dict[str, str]) -> httpx.Response:
+        body = {key: each.format(**ids) if isinstance(each, str) else each for key, each in given.items()}
+        return await stranger.request(method, path, json=body)
+
+    given = IN_BODIES[request_line]
+    foreign, unknown = await named(owned.real), await named(owned.unknown)
+    assert (foreign.status_code, foreign.content) == (unknown.status_code, unknown.content)
+    assert foreign.status_code in (404, 422)
 
 
 REFERENCES = ("{version_id}", "{owner}/{name}", "{owner}/{name}:{version_id}")

@@ -84,6 +84,8 @@ async def test_a_filter_given_twice_does_no_harm(client: httpx.AsyncClient, made
         ({"source": "api"}, 422),
         ({"source": "desktop"}, 422),
         ({"created_after": "yesterday"}, 422),
+        ({"created_after": "20261127"}, 422),
+        ({"created_before": "0.5"}, 422),
         ({"model": "a\0b"}, 422),
         ({"model": ""}, 422),
         ({"version": "x" * 256}, 422),
