@@ -149,16 +149,18 @@ def _tallies(reports: dict[str, dict[str, Any]], names: dict[str, list[str]]) ->
         "pinion_predictions_ended", "Predictions since the worker began.", labels=(*_OF_WORKER, "status")
     )
     seconds = CounterMetricFamily("pinion_predict_seconds", "Time spent in predict().", labels=_OF_WORKER)
-    tokens = CounterMetricFamily("pinion_tokens", "Tokens as models count them.", labels=(*_OF_WORKER, "kind"))
+    recorded = CounterMetricFamily(
+        "pinion_recorded", "Sums of what models record as metrics.", labels=(*_OF_WORKER, "metric")
+    )
     for worker_id, report in reports.items():
         for version_id, tally in report.get("tallies", {}).items():
             labels = [worker_id, *names.get(version_id, ("", ""))]
             seconds.add_metric(labels, tally["seconds"])
             for status, count in tally["ended"].items():
                 ended.add_metric([*labels, status], count)
-            for name, count in tally["tokens"].items():
-                tokens.add_metric([*labels, name.removesuffix("_token_count")], count)
-    yield from (ended, seconds, tokens)
+            for name, total in tally.get("recorded", {}).items():  # workers of before this release say none
+                recorded.add_metric([*labels, name], total)
+    yield from (ended, seconds, recorded)
 
 
 def _seconds(now: datetime, since: datetime) -> float:

@@ -1,26 +1,15 @@
-"""Which files of a folder are a model's: the rules of `.dockerignore`, as Docker reads it.
+"""The rules of `.dockerignore`, as Docker reads it.
 
-No file but that one is read.
+No file is read here: which of them are there is `model_folder`'s business.
 """
 
 import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 from cli.failure import Failure
 
-_NEVER = (".git", "__pycache__", ".venv", ".cog")
-
 Patterns = list[tuple[re.Pattern[str], bool]]
 """Expressions over whole paths, each with whether it takes back what an earlier one ignores."""
-
-
-def files_of(folder: Path) -> list[str]:
-    """The relative paths of all files that are not ignored, sorted."""
-    ignore = folder / ".dockerignore"
-    patterns = read_patterns(ignore.read_text(encoding="utf-8-sig", errors="replace")) if ignore.is_file() else []
-    return sorted(path for path in _walk(folder, patterns) if not is_ignored(path, patterns))
 
 
 def read_patterns(text: str) -> Patterns:
@@ -66,21 +55,3 @@ def _literal(piece: str) -> str:
     if piece.startswith("["):
         return piece
     return re.escape(piece[1:] if piece.startswith("\\") and len(piece) == 2 else piece)
-
-
-def _walk(folder: Path, patterns: Patterns) -> Iterator[str]:
-    # Below an ignored folder there may be something that a later line takes back.
-    is_final = not any(takes_back for _, takes_back in patterns)
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        folders[:] = [name for name in folders if name not in _NEVER]
-        if is_final:
-            folders[:] = [name for name in folders if not is_ignored(_name(folder, here / name), patterns)]
-        for name in folders:
-            if (here / name).is_symlink() and not is_ignored(_name(folder, here / name), patterns):
-                raise Failure(f"{here / name} is a link to a folder, which is not followed: copy it, or ignore it.")
-        yield from (_name(folder, here / name) for name in files)
-
-
-def _name(folder: Path, path: Path) -> str:
-    return path.relative_to(folder).as_posix()

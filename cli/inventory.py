@@ -1,6 +1,6 @@
 """What a model's folder holds: each file's path, size, executable bit and SHA-256.
 
-Nothing is sent here. Which files count is decided in `dockerignore`.
+Nothing is sent here. Which files count is decided in `model_folder`.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from cli.digests import Digests
-from cli.dockerignore import files_of
 from cli.failure import Failure
+from cli.model_folder import Remark, files_of
 
 _EXECUTABLE = 0o100
 
@@ -33,10 +33,10 @@ class Entry:
         return {"path": self.path, "size": self.size, "sha256": self.sha256, "executable": self.executable}
 
 
-def list_files(folder: Path) -> list[str]:
+def list_files(folder: Path, remark: Remark) -> list[str]:
     """The relative paths of what is to be sent. What Cog reads outside of the image is never ignored."""
     named = [name for name in ("cog.yaml", _requirements_of(folder)) if name and (folder / name).is_file()]
-    return sorted({*files_of(folder), *named})
+    return sorted({*files_of(folder, remark), *named})
 
 
 def total_size(folder: Path, paths: list[str]) -> int:
@@ -57,7 +57,7 @@ def _entry(folder: Path, path: str, digests: Digests) -> Entry:
 
 def _size(place: Path) -> int:
     if not place.is_file():
-        raise Failure(f"{place} is no file that can be sent, or a link to nowhere: remove it, or ignore it.")
+        raise Failure(f"{place} is no file that can be sent: remove it, or ignore it.")
     if any(0xD800 <= ord(letter) <= 0xDFFF for letter in place.name):  # how Python keeps bytes that are no UTF-8
         raise Failure(f"{str(place)!r} has a name that is no text: rename it, or ignore it.")
     return place.stat().st_size

@@ -77,7 +77,7 @@ def check_name(model: str) -> None:
 
 
 def _read(folder: Path) -> list[Entry]:
-    paths = list_files(folder)
+    paths = list_files(folder, lambda remark: print(remark, file=sys.stderr))
     with progress("Reading", total_size(folder, paths)) as passed:
         return take_inventory(folder, paths, home.locate(os.environ) / "digests.db", passed)
 

@@ -1,11 +1,15 @@
-"""Telling the server what a model's folder holds, and sending the contents it lacks, each from where it was cut off.
+"""Telling the server what a model's folder holds, and sending the contents it lacks, several at once, each from where
+it was cut off.
 
 What the folder holds stands in `inventory`; what becomes of it is `push`'s and the server's business.
 """
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -16,6 +20,8 @@ from cli.inventory import Entry
 from cli.progress import progress
 
 _PIECE_BYTES = 1 << 18
+_AT_ONCE = 8
+"""Of many small contents each would wait for the one before."""
 _TRIES = 5
 """In a row without a byte more at the server."""
 _PAUSE_SECONDS = 0.5
@@ -40,19 +46,40 @@ def upload(client: httpx.Client, model: str, entries: list[Entry], wishes: dict[
         _send_all(client, told["missing"], places, left, is_last_try=tries == _TRIES - 1)
 
 
+class _Stopped(Exception):
+    """Another content could not be sent, or the person has had enough."""
+
+
 def _send_all(
     client: httpx.Client, missing: list[dict[str, Any]], places: dict[str, Path], left: int, *, is_last_try: bool
 ) -> None:
     """Every content once; after a cut the server is asked anew how far it has come."""
-    with progress("Sending", left) as passed:
-        for content in missing:
+    stop = Event()
+    with progress("Sending", left) as passed, ThreadPoolExecutor(_AT_ONCE) as pool:
+
+        def count(sent: int) -> None:
+            if stop.is_set():
+                raise _Stopped
+            passed(sent)
+
+        def send(content: dict[str, Any]) -> None:
             try:
-                _send(client, content, places[content["sha256"]], passed)
-            except httpx.TransportError:
-                if is_last_try:
-                    raise
-                time.sleep(_PAUSE_SECONDS)
-                return
+                count(0)
+                _send(client, content, places[content["sha256"]], count)
+            except Exception:
+                stop.set()
+                raise
+
+        try:
+            for sent in as_completed([pool.submit(send, content) for content in missing]):
+                with suppress(_Stopped):  # another one says why
+                    sent.result()
+        except httpx.TransportError:
+            if is_last_try:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        finally:
+            stop.set()
 
 
 def _send(client: httpx.Client, content: dict[str, Any], place: Path, passed: Callable[[int], None]) -> None:

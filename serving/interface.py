@@ -1,11 +1,12 @@
 """What a model takes, read from its OpenAPI document: the check of an input, and which of it are files and secrets.
 
-Nothing is converted, fetched or run here.
+Other spellings of numbers are read as `leniency` says. Nothing is fetched or run here.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from serving.leniency import read_leniently
 from shared.errors import InvalidRequest, Problem
 from shared.file_inputs import file_inputs, is_address, replaced, with_defaults
 from shared.input_schema import compile_schema
@@ -23,8 +24,9 @@ class Interface:
         self._secrets = frozenset(name for name, shape in properties.items() if _format(shape) == "password")
 
     def check(self, given: Any) -> dict[str, Any]:
-        """The input without what the model does not know; InvalidRequest names all that is wrong."""
-        known = self._schema.check(given)
+        """The input as the model takes it, without what it does not know; InvalidRequest names all that is wrong."""
+        read = read_leniently(self.document, given) if isinstance(given, dict) else given
+        known = self._schema.check(read)
         # A path of this machine must not reach the model: it would open whatever a client names.
         wrong = [name for name, address in self.files(known).items() if not is_address(address)]
         if wrong:

@@ -14,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from worker.events import SetupFailed
-from worker.surroundings import model_environment
+from worker.surroundings import may_ask_for, model_environment
 
 _OLDEST_MINOR = 8
 """What the runtime beside a model runs on; see runtime/ruff.toml."""
@@ -60,8 +60,10 @@ def _check_version(value: str) -> str:
 
 
 def _check_assignment(value: Any) -> Any:
-    if not isinstance(value, list) or not all(isinstance(entry, str) and "=" in entry[1:] for entry in value):
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         raise ValueError("must be a list of NAME=value")
+    if not all("=" in entry[1:] or may_ask_for(entry) for entry in value):
+        raise ValueError("must be a list of NAME=value; by a NAME alone only HF_TOKEN and the like can be asked for")
     return value
 
 
@@ -185,8 +187,9 @@ class Manifest:
 
     def environment(self, python: Path, given: Mapping[str, str], *, is_secluded: bool) -> dict[str, str]:
         """The whole environment of the model's process, which that interpreter runs; cog.yaml wins over `given`."""
-        own = dict(entry.split("=", 1) for entry in self.content.environment)
-        return model_environment({**given, **own}, python, is_secluded=is_secluded)
+        own = dict(entry.split("=", 1) for entry in self.content.environment if "=" in entry)
+        asked = [entry for entry in self.content.environment if "=" not in entry]
+        return model_environment({**given, **own}, python, asked=asked, is_secluded=is_secluded)
 
     @property
     def concurrency(self) -> int | None:

@@ -27,12 +27,15 @@ from shared.contents import Contents
 from shared.contract import VersionStatus
 from shared.errors import Forbidden, InvalidPush, NotFound
 from shared.settings import Settings
-from shared.storage import check_files, has_files, link_version, store_version
+from shared.storage import MAX_ENTRIES, check_files, has_files, link_version, store_version
 from shared.tables import Version
 
 router = APIRouter(tags=["versions"])
 
 PAGE_SIZE = 100
+_LIST_BYTES_MAX = MAX_ENTRIES * 512
+"""What so many files come to, with names of ordinary length."""
+_FEWER_FILES = "Send fewer files: let a .dockerignore name what no prediction needs."
 _NOT_YOURS = "Only the first account, whose machine this is, may have folders linked. Push it without --link."
 _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it without --link."
 
@@ -58,7 +61,7 @@ async def push_version(owner: str, name: str, request: Request, caller: ModelWri
     if owner != caller.username:
         raise Forbidden(f"You may push to models of your own account only: {caller.username}/{name[:64]}.")
     catalog.check_name(name)
-    body = b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)])
+    body = b"".join([piece async for piece in bounded(request, _LIST_BYTES_MAX, _FEWER_FILES)])
     push = await asyncio.to_thread(_read, body)
     if push.link and caller.username != DEFAULT_USERNAME:
         raise Forbidden(_NOT_YOURS)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import enum
+import json
 import pathlib
 import typing
-from typing import Any, Dict, Iterator, Union
+from typing import Any, Dict, Iterator, NamedTuple, Union
 
 from cog import FieldInfo, File, Secret
 from pinion_runtime.document import RESERVED
@@ -26,6 +27,16 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
 }
 
 Components = Dict[str, Any]
+
+
+class _Field(NamedTuple):
+    """Of a record. A default that JSON cannot say, or None, is none to show."""
+
+    name: str
+    annotation: Any
+    is_required: bool
+    default: Any
+    description: str | None
 
 
 def describe_result(signature: Signature, title: str, components: Components) -> dict[str, Any]:
@@ -54,7 +65,11 @@ def _describe(annotation: Any, components: Components) -> dict[str, Any]:
     if concrete in _LISTS:
         items = dict.fromkeys(each for each in arguments if each is not ...)  # of a tuple there may be several
         return {"type": "array", "items": _union(list(items), components) if items else {}}
-    return _describe_class(concrete, components) if isinstance(concrete, type) else {}
+    if not isinstance(concrete, type):
+        return {}
+    if issubclass(concrete, collections.abc.Mapping) and len(arguments) == 2:
+        return {"type": "object", "additionalProperties": _describe(arguments[1], components) or True}
+    return _describe_class(concrete, components)
 
 
 def _describe_class(kind: type, components: Components) -> dict[str, Any]:
@@ -96,36 +111,54 @@ def _record(kind: type, components: Components) -> dict[str, Any]:
     described: dict[str, Any] = {"title": kind.__name__, "type": "object", "properties": {}}
     components[kind.__name__] = described  # before its fields, one of which may be of this class
     required = []
-    for name, annotation, is_required in _fields(kind):
-        field = _describe(annotation, components)
-        described["properties"][name] = field if "$ref" in field else {"title": name.title().replace("_", " "), **field}
-        if is_required and type(None) not in typing.get_args(annotation):
-            required.append(name)
+    for field in _fields(kind):
+        described["properties"][field.name] = _property(field, components)
+        if field.is_required and type(None) not in typing.get_args(field.annotation):
+            required.append(field.name)
     if required:
         described["required"] = required
     # the components of these names are taken, so the record stands where it is used
     return components.pop(kind.__name__) if kind.__name__ in RESERVED else reference
 
 
-def _fields(kind: Any) -> Iterator[tuple[str, Any, bool]]:
-    """Name, annotation, and whether the field has no default."""
+def _property(field: _Field, components: Components) -> dict[str, Any]:
+    described = _describe(field.annotation, components)
+    about = {"description": field.description, "default": _as_json(field.default)}
+    extras = {key: value for key, value in about.items() if value is not None}
+    if "$ref" in described:
+        return {"allOf": [described], **extras} if extras else described
+    return {"title": field.name.title().replace("_", " "), **described, **extras}
+
+
+def _as_json(default: Any) -> Any:
+    try:
+        return json.loads(
+            json.dumps(FieldInfo(default).default, allow_nan=False)
+        )  # of an enumeration's member its value
+    except (TypeError, ValueError):
+        return None
+
+
+def _fields(kind: Any) -> Iterator[_Field]:
     if hasattr(kind, "model_fields"):  # pydantic 2
         for name, field in kind.model_fields.items():
-            yield name, field.annotation, field.is_required()
+            yield _Field(name, field.annotation, field.is_required(), field.default, field.description)
     elif hasattr(kind, "__fields__"):  # pydantic 1
         for name, field in kind.__fields__.items():
-            yield name, field.outer_type_, bool(field.required)
+            about = field.field_info.description
+            yield _Field(name, field.outer_type_, bool(field.required), field.default, about)
     else:
         for name, annotation in typing.get_type_hints(kind).items():
             if not name.startswith("_") and typing.get_origin(annotation) is not typing.ClassVar:
-                yield name, annotation, _has_no_default(kind, name)
+                yield _plain_field(kind, name, annotation)
 
 
-def _has_no_default(kind: Any, name: str) -> bool:
-    if hasattr(kind, "__required_keys__"):  # TypedDict
-        return name in kind.__required_keys__
-    field = getattr(kind, "__dataclass_fields__", {}).get(name)
-    if field is not None and field.default_factory is not dataclasses.MISSING:
-        return False
+def _plain_field(kind: Any, name: str, annotation: Any) -> _Field:
+    """Of a class whose defaults are attributes; a TypedDict has none."""
+    if hasattr(kind, "__required_keys__"):
+        return _Field(name, annotation, name in kind.__required_keys__, None, None)
     default = getattr(kind, name, ...)
-    return default is ... or (isinstance(default, FieldInfo) and default.is_required)
+    about = default if isinstance(default, FieldInfo) else FieldInfo(default)
+    field = getattr(kind, "__dataclass_fields__", {}).get(name)
+    is_made = field is not None and field.default_factory is not dataclasses.MISSING
+    return _Field(name, annotation, about.is_required and not is_made, about.default, about.description)

@@ -57,6 +57,7 @@ def raw(text: str) -> bytes:
 
 INPUTS = [
     Refusal("text for an integer", 422, "integer", given(count="many"), "input.count"),
+    Refusal("an integer as text", 422, "integer", given(count="5"), "input.count"),
     Refusal("a fraction for an integer", 422, "integer", given(count=1.5), "input.count"),
     Refusal("a truth value for an integer", 422, "integer", given(count=True), "input.count"),
     Refusal("text for a number", 422, "number", given(scale="wide"), "input.scale"),

@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cutting_proxy import cutting
 from tests.instance import PROJECT, Api, Instance, until
+from tests.model_processes import PREDICTORS
 from tests.pythons import minor_of, other_pythons
 from tests.wheels import make_wheel
 
@@ -196,3 +198,32 @@ def test_what_dockerignore_names_is_not_sent(instance: Instance, tmp_path: Path)
     version = instance.push(folder, "pinion/ignoring").partition(":")[2]
     stored = instance.home / "versions" / version
     assert {path.name for path in stored.iterdir() if path.is_file()} == {"cog.yaml", "predict.py", "kept"}
+
+
+@on_one_backend
+@pytest.mark.parametrize("options", [(), ("--link",)])
+def test_a_folder_with_links_and_an_environment_is_pushed_as_it_is(
+    instance: Instance, api: Api, tmp_path: Path, options: tuple[str, ...]
+):
+    folder = model(tmp_path / "model")
+    (folder / "predict.py").write_text("def predict() -> str:\n    return open('models/latest/a').read()\n")
+    (folder / "models" / "v1").mkdir(parents=True)
+    (folder / "models" / "v1" / "a").write_text("weights")
+    (folder / "models" / "latest").symlink_to("v1")
+    (folder / "gone").symlink_to("nowhere")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    pushed = instance.command("push", *options, folder, f"pinion/with-links{len(options)}")
+    assert pushed.returncode == 0, pushed.stderr
+    assert "gone is a link to nowhere: left out." in pushed.stderr
+    assert api.create(pushed.stdout.splitlines()[0], wait=True)["output"] == "weights"
+
+
+@on_one_backend
+def test_a_push_does_not_wait_for_setup_whose_failure_the_first_prediction_tells(instance: Instance, api: Api):
+    pushed = instance.command("push", PREDICTORS / "fails_in_setup", "pinion/fails-in-setup")
+    assert pushed.returncode == 0, pushed.stderr
+    ended = api.create(pushed.stdout.splitlines()[0], wait=True)
+    assert (ended["status"], ended["output"]) == ("failed", None)
+    assert "could not be set up: the weights are missing" in ended["error"]
+    [shown] = [line for line in instance.command("ps").stdout.splitlines() if "pinion/fails-in-setup" in line]
+    assert "the weights are missing" in shown

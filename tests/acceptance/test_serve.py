@@ -117,6 +117,12 @@ def test_every_wrong_input_is_named(counts: Served, echo: Served) -> None:
     assert missing == {"loc": ["body", "input", "text"], "msg": "Field required", "type": "value_error.missing"}
 
 
+def test_numbers_may_come_as_text_as_in_cog(counts: Served) -> None:
+    answer = counts.predict({"input": {"to": "2", "seconds": False}}).json()
+    assert (answer["status"], answer["output"]) == ("succeeded", ["1 ", "2 "])
+    assert answer["input"] == {"to": 2, "seconds": 0.0}
+
+
 def test_a_webhook_filter_knows_four_events(echo: Served) -> None:
     answer = echo.predict({"input": {"text": ""}, "webhook_events_filter": ["start", "end"]})
     assert answer.json()["detail"][0]["loc"] == ["body", "webhook_events_filter"]

@@ -12,7 +12,7 @@ import pytest
 
 from shared.database import Database
 from shared.settings import Settings
-from shared.storage import version_folder
+from shared.storage import MAX_ENTRIES, version_folder
 from tests.database_fixtures import Rows, serving
 
 PATH = "/v1/models/pinion/pushed/versions"
@@ -102,6 +102,19 @@ async def test_a_model_larger_than_allowed_is_refused_before_anything_is_sent(se
         files = FILES | {"a": b"x" * 50}
         assert (await client.post(PATH, json={"files": described(files)})).status_code == 422
         assert (await client.put(f"/v1/contents/{'a' * 64}", params={"size": 61}, content=b"")).status_code == 413
+
+
+async def test_a_list_of_as_many_files_as_allowed_is_read_and_a_longer_one_refused_with_advice(
+    servers: Any, rows: Rows, tmp_path: Path
+):
+    await rows.add_token()
+    entry = {"path": "cog.yaml", "size": 1, "sha256": "a" * 64}
+    async with serving(servers.settings(home=tmp_path, max_body_bytes=1000)) as client:
+        named = [{**entry, "path": f"folder/{number}"} for number in range(100)]
+        assert (await client.post(PATH, json={"files": [entry, *named]})).status_code == 202
+        refused = await client.post(PATH, content=b" " * (MAX_ENTRIES * 512 + 1))
+        assert refused.status_code == 413
+        assert "let a .dockerignore name" in refused.json()["detail"]
 
 
 @pytest.fixture

@@ -185,6 +185,7 @@ async def test_prometheus_reads_queues_workers_models_webhooks_and_this_process(
     assert shown.of("pinion_model_state", worker, *version, "warm") == 1
     assert shown.of("pinion_predictions_ended_total", worker, *version, "succeeded") == 1
     assert shown.of("pinion_predict_seconds_total", worker, *version) >= 0
+    assert shown.of("pinion_recorded_total", worker, *version, "tokens") == 5
     assert shown.of("pinion_webhooks_waiting", "pending") == 1
     assert shown.of("pinion_worker_memory_bytes", worker, "host", "budget") > 0
     assert shown.of("pinion_http_seconds_count", "GET", "/workers", "200") >= 1

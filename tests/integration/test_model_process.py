@@ -16,6 +16,9 @@ from tests.model_processes import PATIENCE_SECONDS, PREDICTORS, ROOT, Heard, Sta
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
 from worker.frames import Lines
 from worker.process import ModelProcess
+from worker.surroundings import build_environment
+
+TOKENS = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "COG_API_KEY")
 
 
 async def test_a_whole_value_comes_with_the_end(start: Start):
@@ -434,8 +437,9 @@ async def test_a_python_that_is_not_there_is_a_failed_setup(start: Start, tmp_pa
 
 
 async def test_a_model_sees_neither_our_secrets_nor_our_code(start: Start, monkeypatch: pytest.MonkeyPatch):
-    for secret in ("DATABASE_URL", "REDIS_URL", "PINION_SECRET_KEY", "AWS_SECRET_ACCESS_KEY"):
+    for secret in ("DATABASE_URL", "REDIS_URL", "PINION_SECRET_KEY", "AWS_SECRET_ACCESS_KEY", *TOKENS):
         monkeypatch.setenv(secret, "canary")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     process = await start("reveals_surroundings")
     seen = (await run(process)).output
@@ -443,7 +447,25 @@ async def test_a_model_sees_neither_our_secrets_nor_our_code(start: Start, monke
     assert b"canary" not in content_of(f"/proc/{seen['process']}/environ")
     assert seen["environment"]["GREETING"] == "a=b"
     assert seen["environment"]["CUDA_VISIBLE_DEVICES"] == "1"
+    assert seen["environment"]["TOKENIZERS_PARALLELISM"] == "false"
     assert not {"api", "shared", "worker", "cli", "yaml"} & set(seen["modules"])
+
+
+async def test_a_model_has_the_token_it_asks_for_by_name(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in TOKENS:
+        monkeypatch.setenv(name, "canary")
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\nenvironment: [HF_TOKEN, A=b]\n")
+    (tmp_path / "predict.py").write_text("import os\ndef predict() -> dict:\n    return dict(os.environ)\n")
+    seen = (await run(await start(tmp_path))).output
+    assert [name for name in seen if seen[name] == "canary"] == ["HF_TOKEN"]
+    assert seen["A"] == "b"
+
+
+def test_what_packages_run_while_they_are_built_has_no_token_either(monkeypatch: pytest.MonkeyPatch):
+    for name in (*TOKENS, "UV_INDEX_OURS_PASSWORD"):
+        monkeypatch.setenv(name, "canary")
+    built = build_environment({})
+    assert [name for name in built if built[name] == "canary"] == ["UV_INDEX_OURS_PASSWORD"]
 
 
 async def test_a_model_runs_in_its_own_folder_as_if_it_were_the_program(start: Start):

@@ -8,20 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.dockerignore import files_of, is_ignored, read_patterns
+from cli.dockerignore import is_ignored, read_patterns
 from cli.failure import Failure
 from cli.inventory import Entry, list_files, take_inventory, total_size
-
-
-def write(folder: Path, *paths: str) -> None:
-    for path in paths:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(path)
-
-
-def test_what_is_never_part_of_a_model_is_left_out(tmp_path: Path) -> None:
-    write(tmp_path, "cog.yaml", ".git/HEAD", "a/__pycache__/b.pyc", ".venv/bin/python", "a/b.py", ".gitignore")
-    assert files_of(tmp_path) == [".gitignore", "a/b.py", "cog.yaml"]
+from tests.unit.test_cli_model_folder import write
 
 
 @pytest.mark.parametrize(
@@ -47,53 +37,27 @@ def test_dockerignore_patterns_mean_what_they_mean_to_docker(pattern: str, ignor
     assert [path for path in (*ignored, *kept) if is_ignored(path, patterns)] == ignored
 
 
-def test_a_later_line_takes_back_an_earlier_one(tmp_path: Path) -> None:
-    write(tmp_path, "weights/a.bin", "weights/b.bin", "cog.yaml")
-    (tmp_path / ".dockerignore").write_text(".dockerignore\nweights\n!weights/b.bin\n")
-    assert files_of(tmp_path) == ["cog.yaml", "weights/b.bin"]
-
-
 def test_a_comment_begins_where_the_line_does() -> None:
     patterns = read_patterns("# a comment\n #kept\n")
     assert not is_ignored("# a comment", patterns)
     assert is_ignored("#kept", patterns)
 
 
-def test_below_an_ignored_folder_a_link_to_a_folder_does_no_harm(tmp_path: Path) -> None:
-    write(tmp_path, "elsewhere/a", "model/cog.yaml", "model/data/b")
-    (tmp_path / "model" / "data" / "link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "model" / ".dockerignore").write_text("data\n")
-    assert files_of(tmp_path / "model") == [".dockerignore", "cog.yaml"]
-
-
-def test_a_link_to_a_folder_is_refused_instead_of_left_out(tmp_path: Path) -> None:
-    write(tmp_path, "elsewhere/a", "model/cog.yaml")
-    (tmp_path / "model" / "weights").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Failure, match="weights is a link to a folder"):
-        files_of(tmp_path / "model")
-
-
 def test_what_cog_reads_outside_of_the_image_is_sent_even_if_ignored(tmp_path: Path) -> None:
     write(tmp_path, "predict.py", "more/requirements.txt")
     (tmp_path / "cog.yaml").write_text("build: {python_requirements: more/requirements.txt}")
     (tmp_path / ".dockerignore").write_text("**\n!predict.py\n")
-    assert list_files(tmp_path) == ["cog.yaml", "more/requirements.txt", "predict.py"]
-
-
-def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
-    (tmp_path / "weights.bin").symlink_to(tmp_path / "gone")
-    with pytest.raises(Failure, match=r"weights\.bin is no file that can be sent"):
-        total_size(tmp_path, list_files(tmp_path))
+    assert list_files(tmp_path, print) == ["cog.yaml", "more/requirements.txt", "predict.py"]
 
 
 def test_a_name_that_is_no_text_is_told_beforehand(tmp_path: Path) -> None:
     (tmp_path / "\udcff.bin").write_text("x")
     with pytest.raises(Failure, match="has a name that is no text"):
-        total_size(tmp_path, list_files(tmp_path))
+        total_size(tmp_path, list_files(tmp_path, print))
 
 
 def inventory(folder: Path, memory: Path, read: list[int]) -> list[Entry]:
-    return take_inventory(folder, list_files(folder), memory, read.append)
+    return take_inventory(folder, list_files(folder, print), memory, read.append)
 
 
 def test_a_link_to_a_file_counts_as_the_file(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def test_the_zero_that_yaml_drops_is_put_back_and_told(tmp_path: Path) -> None:
         ("concurrency: {max: 0}", "`concurrency.max` in cog.yaml must be 1 or more."),
         ("concurrency: {max: many}", "`concurrency.max` in cog.yaml must be a whole number."),
         ("environment: {A: b}", "`environment` in cog.yaml must be a list of NAME=value."),
+        ("environment: [DATABASE_URL]", "only HF_TOKEN and the like can be asked for"),
         ("train: train", "`train` in cog.yaml must name a file"),
         ("weights: [{name: a, target: /etc}]", "`weights[0].target` in cog.yaml must be a place in the model's folder"),
         ("weights: [{name: a, target: /src/../x}]", "must be a place in the model's folder, like /src/weights."),

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN001, B008, RUF012, UP007, UP045  the functions and records here are written as people write models
 
+import enum
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -331,10 +332,59 @@ def test_a_record_is_a_component_and_one_called_output_stands_in_its_place():
         "properties": {
             "x_place": {"title": "X Place", "type": "integer"},
             "note": {"title": "Note", "type": "string", "nullable": True},
-            "tags": {"title": "Tags", "type": "array", "items": {"type": "string"}},
+            "tags": {"title": "Tags", "type": "array", "items": {"type": "string"}, "default": []},
         },
         "required": ["x_place"],
     }
+
+
+class Size(enum.Enum):
+    SMALL = "s"
+
+
+def test_fields_of_a_record_keep_their_defaults_and_descriptions_as_in_cog():
+    class About(pydantic.BaseModel):
+        count: int = pydantic.Field(default=3, description="How many.")
+        note: Optional[str] = None
+        size: Size = Size.SMALL
+        point: Plain = pydantic.Field(description="Where.")
+        place: Path = Path("/tmp")
+        made: list[int] = pydantic.Field(default_factory=list)
+
+    @dataclass
+    class Old:
+        count: int = cog.Input(default=4, description="How few.")
+
+    def new() -> About: ...
+    def old() -> Old: ...
+    def plain() -> Plain: ...
+
+    assert schemas(new)["About"]["properties"] == {
+        "count": {"title": "Count", "type": "integer", "description": "How many.", "default": 3},
+        "note": {"title": "Note", "type": "string", "nullable": True},
+        "size": {"title": "Size", "type": "string", "enum": ["s"], "default": "s"},
+        "point": {"allOf": [{"$ref": "#/components/schemas/Plain"}], "description": "Where."},
+        "place": {"title": "Place", "type": "string", "format": "uri"},
+        "made": {"title": "Made", "type": "array", "items": {"type": "integer"}},
+    }
+    assert schemas(old)["Old"]["properties"]["count"]["default"] == 4
+    assert schemas(old)["Old"]["properties"]["count"]["description"] == "How few."
+    assert schemas(plain)["Plain"]["properties"]["size"] == {"title": "Size", "type": "integer", "default": 1}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "values"),
+    [
+        (dict[str, int], {"type": "integer"}),
+        (dict[str, list[float]], {"type": "array", "items": {"type": "number"}}),
+        (dict[str, Plain], {"$ref": "#/components/schemas/Plain"}),
+        (dict[str, Any], True),
+    ],
+)
+def test_an_object_says_of_what_its_values_are(annotation: Any, values: Any):
+    def predict() -> annotation: ...
+
+    assert schemas(predict)["Output"] == {"title": "Output", "type": "object", "additionalProperties": values}
 
 
 def test_records_called_like_a_component_stand_where_they_are_used():
