@@ -48,16 +48,20 @@ async def create(
         deployment=deployment,
         **webhook_wishes(wired, wanted),
     )
-    row = await creates.create(wired.database, request, identity)
-    seconds, accepted = options.wait_seconds, rendering.prediction(row, base)
+    return await accepted(wired, base, await creates.create(wired.database, request, identity), options)
+
+
+async def accepted(wired: Services, base: str, row: Any, options: CreateOptions) -> Response:
+    """The answer to a create, as `Prefer` has it: 201 at once or with the result, 202 if the wait is over before."""
+    seconds, stored = options.wait_seconds, rendering.prediction(row, base)
     if seconds is None:
-        return answer(accepted, 201)
+        return answer(stored, 201)
     ended = await waiting.until_finished(wired, row.id, seconds - _WAIT_MARGIN_SECONDS)
     headers = {"Preference-Applied": f"wait={seconds:g}"}
     if ended:
         return answer(rendering.prediction(ended, base), 201, headers)
     # As it was stored: clients take every status but `starting` for the final answer.
-    return answer(accepted, 202, {**headers, "Location": accepted["urls"]["get"]})
+    return answer(stored, 202, {**headers, "Location": stored["urls"]["get"]})
 
 
 def webhook_wishes(wired: Services, wanted: contract.PredictionRequest) -> dict[str, Any]:

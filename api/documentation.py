@@ -31,19 +31,26 @@ SENT = (400, 413, 415, 422)
 
 Responses = dict[int | str, dict[str, Any]]
 
-PREDICTED: Responses = {
-    201: {
-        "model": contract.Prediction,
-        "description": "Accepted; with `Prefer: wait` it has ended",
-        "headers": _APPLIED,
-    },
-    202: {
-        "model": contract.Prediction,
-        "description": "Accepted; it did not end within the wait",
-        "headers": {**_APPLIED, **_LOCATION},
-    },
-}
+
+def _accepted(shape: type[BaseModel]) -> Responses:
+    return {
+        201: {
+            "model": shape,
+            "description": "Accepted; with `Prefer: wait` it has ended",
+            "headers": _APPLIED,
+        },
+        202: {
+            "model": shape,
+            "description": "Accepted; it did not end within the wait",
+            "headers": {**_APPLIED, **_LOCATION},
+        },
+    }
+
+
+PREDICTED = _accepted(contract.Prediction)
 """Answers to the create of a prediction, whichever door it came through."""
+TRAINED = _accepted(contract.Training)
+"""Answers to the create of a training."""
 
 
 def problems(*statuses: int) -> Responses:

@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, o
 from sqlalchemy.exc import IntegrityError
 
 from shared import lifecycle
-from shared.catalog import NAME
-from shared.contract import TERMINAL
+from shared.catalog import NAME, lock_model_of
+from shared.contract import TERMINAL, VersionStatus
 from shared.database import Database, Transaction, clock
-from shared.errors import DeploymentInUse, InvalidRequest, Problem
+from shared.errors import DeploymentInUse, InvalidRequest, InvalidVersion, Problem
 from shared.ids import new_id
 from shared.live import DeploymentsChanged
-from shared.tables import Account, Deployment, Prediction, Release
+from shared.tables import Account, Deployment, Prediction, Release, Version
 
 _QUIET_SECONDS = 15 * 60.0
 """As long must nothing have been asked of a deployment before it can be deleted, as on Replicate."""
@@ -75,7 +75,7 @@ async def find(database: Database, account_id: str, owner: str, name: str) -> Ro
 
 
 async def create(database: Database, account: Row[Any], name: str, wish: Wish) -> Row[Any]:
-    """A deployment with its first release; raises InvalidRequest."""
+    """A deployment with its first release; raises InvalidRequest, or InvalidVersion if that was just deleted."""
     if not NAME.fullmatch(name):
         rule = "a deployment's name has up to 63 lower-case letters, digits, dots, dashes and underscores"
         raise InvalidRequest([Problem("pattern", "name", rule)])
@@ -92,7 +92,7 @@ async def create(database: Database, account: Row[Any], name: str, wish: Wish) -
 
 
 async def change(database: Database, account: Row[Any], found: Row[Any], changes: dict[str, Any]) -> Row[Any]:
-    """A new release with changed fields of a Wish; where none differs all stays as it is. Raises InvalidRequest.
+    """A new release with changed fields of a Wish; where none differs all stays as it is. Raises as `create`.
 
     One that is stopped by it has its predictions canceled.
     """
@@ -113,6 +113,10 @@ async def change(database: Database, account: Row[Any], found: Row[Any], changes
 
 
 async def _release(transaction: Transaction, account: Row[Any], deployment_id: str, number: int, wish: Wish) -> None:
+    await lock_model_of(transaction, wish.version_id)  # so that it is not deleted meanwhile
+    is_ready = (Version.id == wish.version_id, Version.status == VersionStatus.READY)
+    if (await transaction.execute(select(Version.id).where(*is_ready))).one_or_none() is None:
+        raise InvalidVersion
     row = {"deployment_id": deployment_id, "number": number, "created_by": account.id, **asdict(wish)}
     await transaction.execute(insert(Release).values(**row, created_at=clock()))
     transaction.outbox.append(DeploymentsChanged())

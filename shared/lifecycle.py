@@ -220,9 +220,9 @@ async def cancel(transaction: Transaction, prediction_id: str) -> Row[Any] | Non
     return await _stop(transaction, _T.id == prediction_id, status=Status.CANCELED)
 
 
-async def expire(transaction: Transaction, prediction_id: str) -> None:
+async def expire(transaction: Transaction, prediction_id: str) -> Row[Any] | None:
     """Like `cancel`, if it is past its deadline; what nobody has begun was never anything and is `aborted`."""
-    await _stop(transaction, and_(_T.id == prediction_id, IS_OVERDUE), status=Status.ABORTED, error=_OVERDUE)
+    return await _stop(transaction, and_(_T.id == prediction_id, IS_OVERDUE), status=Status.ABORTED, error=_OVERDUE)
 
 
 async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_waiting: Any) -> Row[Any] | None:

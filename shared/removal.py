@@ -60,9 +60,12 @@ async def _why_version_stays(transaction: Transaction, model: Row[Any], version_
     foreign = select(Prediction.id).where(*of_version, Prediction.account_id != model.account_id).limit(1)
     if (await transaction.execute(foreign)).one_or_none():
         return "Another account has run this version, and its predictions rely on it."
-    deployed = select(Deployment.name).join(Release, deployments.IS_NEWEST).where(Release.version_id == version_id)
-    if name := (await transaction.execute(deployed.limit(1))).scalar_one_or_none():
-        return f"The deployment {name} runs this version. Let it run another one, or delete it first."
+    deployed = select(Deployment.name, Deployment.account_id).join(Release, deployments.IS_NEWEST)
+    found = (await transaction.execute(deployed.where(Release.version_id == version_id).limit(1))).one_or_none()
+    if found and found.account_id != model.account_id:
+        return "A deployment of another account runs this version."
+    if found:
+        return f"The deployment {found.name} runs this version. Let it run another one, or delete it first."
     return None
 
 

@@ -80,7 +80,15 @@ async def cancel(transaction: Transaction, training_id: str) -> None:
 
     Whether the version was published before is decided here once and for all: then the training has succeeded.
     """
-    row = await lifecycle.cancel(transaction, training_id)
+    await _withdraw_version_of(transaction, await lifecycle.cancel(transaction, training_id))
+
+
+async def expire(transaction: Transaction, prediction_id: str) -> None:
+    """The same for one that is past its deadline, and for a prediction too."""
+    await _withdraw_version_of(transaction, await lifecycle.expire(transaction, prediction_id))
+
+
+async def _withdraw_version_of(transaction: Transaction, row: Row[Any] | None) -> None:
     if row and row.trained_version_id:
         await catalog.withdraw(transaction, row.trained_version_id, _CANCELED)
 

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row, and_, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from shared import files, lifecycle, run_counts
+from shared import files, lifecycle, run_counts, trainings
 from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
@@ -128,7 +128,7 @@ class Sweep:
             ids = (await connection.execute(query)).scalars().all()
         for prediction_id in ids:
             async with self.database.transaction() as transaction:
-                await lifecycle.expire(transaction, prediction_id)
+                await trainings.expire(transaction, prediction_id)
 
     async def _release_lost(self) -> None:
         """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""

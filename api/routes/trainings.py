@@ -10,7 +10,8 @@ from sqlalchemy import Row, literal, select
 
 from api import waiting
 from api.bodies import answer, checked
-from api.creation import webhook_wishes
+from api.create_options import Options
+from api.creation import accepted, webhook_wishes
 from api.dependencies import (
     Base,
     JsonBody,
@@ -21,9 +22,9 @@ from api.dependencies import (
     TrainingWriter,
     Wired,
 )
-from api.documentation import SENT, json_request, problems
+from api.documentation import SENT, TRAINED, json_request, problems
 from api.paging import read_page
-from shared import catalog, contract, files, lifecycle, rendering, trainings
+from shared import catalog, contract, creates, files, lifecycle, rendering, trainings
 from shared.contract import Kind
 from shared.errors import InvalidVersion, NotFound
 from shared.input_schema import InputSchema, compile_schema
@@ -39,11 +40,18 @@ _UNTRAINABLE = "This version cannot be trained: its cog.yaml names no `train`, o
     "/models/{owner}/{name}/versions/{version_id}/trainings",
     operation_id="trainings.create",
     status_code=201,
-    responses={201: {"model": contract.Training}, **problems(*SENT, 404)},
+    responses={**TRAINED, **problems(*SENT, 404)},
     openapi_extra=json_request(contract.TrainingRequest),
 )
 async def create_training(
-    owner: str, name: str, version_id: str, caller: TrainingCreator, wired: Wired, base: Base, body: JsonBody
+    owner: str,
+    name: str,
+    version_id: str,
+    caller: TrainingCreator,
+    wired: Wired,
+    base: Base,
+    body: JsonBody,
+    options: Options,
 ) -> Response:
     """Run a version's train(); what it makes becomes a new version of `destination`, a model of your own."""
     version = await catalog.runnable(wired.database, caller.id, f"{owner}/{name}:{version_id}")
@@ -53,19 +61,22 @@ async def create_training(
     await _check_destination(wired, caller, wanted.destination)
     if file_ids := files.ids_in(wanted.input):
         await files.prolong(wired.database, caller.id, file_ids, wired.settings.upload_seconds)
+    identity = options.identity(caller.id, wanted)
     request = lifecycle.Request(
         account_id=caller.id,
         model=f"{owner}/{name}",
         version_id=version_id,
-        input=_inputs(version).check(wanted.input),
+        input=_inputs(version).check(options.without_token(wanted.input)),
         streams=False,
         kind=Kind.TRAINING,
         destination=wanted.destination,
+        lifetime_seconds=options.lifetime_seconds,
+        shows_aborted=caller.shows_aborted,
+        create_key=identity.create_key,
+        fingerprint=identity.fingerprint,
         **webhook_wishes(wired, wanted),
     )
-    async with wired.database.single_statement() as transaction:
-        row = await lifecycle.create(transaction, request)
-    return answer(rendering.prediction(row, base), 201)
+    return await accepted(wired, base, await creates.create(wired.database, request, identity), options)
 
 
 def _inputs(version: Row[Any]) -> InputSchema:

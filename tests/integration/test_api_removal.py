@@ -149,6 +149,17 @@ async def test_a_push_and_a_deletion_of_its_model_at_once_lose_no_version(
         assert (await removed(client, version_id)).status_code == 202
 
 
+async def test_of_a_deletion_and_a_deployment_of_a_version_at_once_one_is_refused(
+    client: httpx.AsyncClient, private: Rows
+) -> None:
+    for number in range(12):
+        version_id = await private.add_version()
+        wish = {"name": f"d{number}", "model": "pinion/echo", "version": version_id, "hardware": "cpu"}
+        body = {**wish, "min_instances": 0, "max_instances": 1}
+        deleted, deployed = await asyncio.gather(removed(client, version_id), client.post("/v1/deployments", json=body))
+        assert (deleted.status_code, deployed.status_code) in ((202, 422), (422, 200))
+
+
 async def test_a_build_that_ends_and_a_deletion_at_once_leave_nothing_that_can_be_run(
     client: httpx.AsyncClient, private: Rows, database: Database
 ) -> None:

@@ -13,7 +13,7 @@ from shared.database import clock
 from shared.lifecycle import Ending, Progress, finish
 from shared.queue import RedisPool, predict_queue
 from shared.settings import Settings
-from shared.tables import Prediction
+from shared.tables import Prediction, Version
 from tests.database_fixtures import Rows, serving, until
 from worker.retention import Retention
 
@@ -209,3 +209,22 @@ async def test_a_joined_create_makes_no_second_job(client: httpx.AsyncClient, re
     await redis.flushdb()
     await asked(client, KEY)
     assert await redis.zcard(predict_queue(rows.version_id)) == 0
+
+
+@pytest.mark.parametrize("headers", [KEY, again(1)])
+async def test_a_training_that_is_asked_for_again_is_the_same_training(
+    client: httpx.AsyncClient, rows: Rows, headers: dict[str, str]
+) -> None:
+    schema = (await rows.one(Version, Version.id == rows.version_id)).openapi_schema
+    schemas = schema["components"]["schemas"]
+    schemas["TrainingInput"] = schemas["Input"]
+    await rows.change(Version, Version.id == rows.version_id, openapi_schema=schema)
+    body = {"destination": "pinion/echo", "input": {"text": "hi"}}
+    path = f"/v1/models/pinion/echo/versions/{rows.version_id}/trainings"
+    answers = await asyncio.gather(
+        *(client.post(path, json=body, headers={**headers, "cancel-after": "60s"}) for _ in range(4))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert answers[0].json()["deadline"]
+    assert await predictions(rows) == 1
