@@ -53,11 +53,13 @@ async def create_training(
     await _check_destination(wired, caller, wanted.destination)
     if file_ids := files.ids_in(wanted.input):
         await files.prolong(wired.database, caller.id, file_ids, wired.settings.upload_seconds)
+    inputs = _inputs(version)
     request = lifecycle.Request(
         account_id=caller.id,
         model=f"{owner}/{name}",
         version_id=version_id,
-        input=_inputs(version).check(wanted.input),
+        input=inputs.check(wanted.input),
+        secret_inputs=inputs.secrets or None,
         streams=False,
         kind=Kind.TRAINING,
         destination=wanted.destination,
