@@ -40,6 +40,7 @@ async def create(
         model=found.model,
         version_id=found.version_id,
         input=found.inputs.check(input),
+        secret_inputs=found.inputs.secrets or None,
         streams=found.is_iterator,
         lifetime_seconds=options.lifetime_seconds,
         shows_aborted=caller.shows_aborted,

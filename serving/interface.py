@@ -10,8 +10,7 @@ from serving.leniency import read_leniently
 from shared.errors import InvalidRequest, Problem
 from shared.file_inputs import file_inputs, is_address, replaced, with_defaults
 from shared.input_schema import compile_schema
-
-_HIDDEN = "**********"
+from shared.secret_inputs import masked
 
 
 class Interface:
@@ -20,8 +19,6 @@ class Interface:
     def __init__(self, openapi: dict[str, Any]) -> None:
         self.document = openapi
         self._schema = compile_schema(openapi)
-        properties = openapi["components"]["schemas"]["Input"]["properties"]
-        self._secrets = frozenset(name for name, shape in properties.items() if _format(shape) == "password")
 
     def check(self, given: Any) -> dict[str, Any]:
         """The input as the model takes it, without what it does not know; InvalidRequest names all that is wrong."""
@@ -47,15 +44,6 @@ class Interface:
         """An input with local paths in place of those URLs."""
         return replaced(self.document, given, lambda name, url: paths[name])
 
-    def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def shown(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """An input as it may be repeated to whoever asks."""
-        return {name: _hide(value) if name in self._secrets else value for name, value in given.items()}
-
-
-def _format(shape: Mapping[str, Any]) -> Any:
-    """Of a value, or of the items of a list."""
-    return shape.get("format") or shape.get("items", {}).get("format")
-
-
-def _hide(value: Any) -> Any:
-    return [_HIDDEN for _ in value] if isinstance(value, list) else value and _HIDDEN
+        return masked(given, self._schema.secrets)

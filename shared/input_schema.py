@@ -12,6 +12,7 @@ import jsonschema_rs
 import msgspec
 
 from shared.errors import InvalidRequest, Problem, UnsupportedSchema
+from shared.secret_inputs import is_secret
 
 # More would help nobody, and a list of 100,000 wrong items would take a second to describe.
 _PROBLEMS_MAX = 100
@@ -60,8 +61,15 @@ class InputSchema:
     """The compiled schema of one version; made by `compile_schema`."""
 
     def __init__(
-        self, validators: Mapping[str, jsonschema_rs.Validator], required: tuple[str, ...], *, takes_any_key: bool
+        self,
+        validators: Mapping[str, jsonschema_rs.Validator],
+        required: tuple[str, ...],
+        secrets: tuple[str, ...],
+        *,
+        takes_any_key: bool,
     ) -> None:
+        self.secrets = secrets
+        """The names of the inputs that nobody is to be shown."""
         self._validators = validators
         self._required = required
         self._takes_any_key = takes_any_key
@@ -94,16 +102,19 @@ def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> Inpu
     required = root.get("required", [])
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
         raise UnsupportedSchema(f"{component}.required must be a list of names")
-    validators = {}
+    validators, secrets = {}, []
     for name, source in _mapping(root, "properties").items():
         path = f"{component}.{name}"
+        secrets_before = translation.secrets
         schema = translation.translate(source, path)
+        if translation.secrets > secrets_before:
+            secrets.append(name)
         if name not in required and translation.resolve(source, path).get("default") is None:
             # `seed: int = Input(default=None)`: published as a plain integer, yet None is what it gets when left out.
             schema = _or_null(schema)
         validators[name] = _validator(schema, path)
     takes_any_key = root.get("additionalProperties") is True  # its predict() has **kwargs
-    return InputSchema(validators, tuple(required), takes_any_key=takes_any_key)
+    return InputSchema(validators, tuple(required), tuple(secrets), takes_any_key=takes_any_key)
 
 
 class _Translation:
@@ -112,12 +123,15 @@ class _Translation:
     def __init__(self, components: Mapping[str, Any]) -> None:
         self._components = components
         self._nodes = 0
+        self.secrets = 0
+        """How many it has come by, at whatever depth."""
 
     def translate(self, source: Any, path: str, depth: int = 0) -> dict[str, Any]:
         self._nodes += 1
         if depth > _DEPTH_MAX or self._nodes > _NODES_MAX:
             raise UnsupportedSchema(f"{path} is too large or refers to itself")
         resolved = self.resolve(source, path)
+        self.secrets += is_secret(resolved)
         schema = {keyword: value for keyword, value in resolved.items() if keyword in _COPIED}
         schema |= _exclusive_bounds(resolved)
         for keyword, nested in resolved.items():

@@ -63,6 +63,7 @@ class Request:
     version_id: str
     input: dict[str, Any]
     streams: bool
+    secret_inputs: tuple[str, ...] | None = None
     deployment: str | None = None
     webhook: str | None = None
     webhook_events: tuple[str, ...] = tuple(WebhookEvent)

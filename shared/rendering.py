@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from shared.contract import TERMINAL, Kind, Status, VersionStatus
 from shared.file_names import FILE_KEY
+from shared.secret_inputs import masked
 
 COG_VERSION = "0.16.12"
 """Told to clients, which read array outputs differently below 0.3.9."""
@@ -28,7 +29,7 @@ def prediction(row: Row[Any], base: str) -> dict[str, Any]:
         "id": row.id,
         "model": row.model,
         "version": row.version_id,
-        "input": row.input,
+        "input": masked(row.input, row.secret_inputs),
         "logs": row.logs,
         "error": row.error,
         "status": _shown_status(row),

@@ -62,11 +62,13 @@ async def create_training(
     if file_ids := files.ids_in(wanted.input):
         await files.prolong(wired.database, caller.id, file_ids, wired.settings.upload_seconds)
     identity = options.identity(caller.id, wanted)
+    inputs = _inputs(version)
     request = lifecycle.Request(
         account_id=caller.id,
         model=f"{owner}/{name}",
         version_id=version_id,
-        input=_inputs(version).check(options.without_token(wanted.input)),
+        input=inputs.check(options.without_token(wanted.input)),
+        secret_inputs=inputs.secrets or None,
         streams=False,
         kind=Kind.TRAINING,
         destination=wanted.destination,

@@ -1,5 +1,6 @@
 """The migrations make exactly the tables the code speaks of, and can be taken back."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -81,3 +82,26 @@ def _insert(database: sqlite3.Connection, table: str, row: dict[str, str | None]
     values = {**dict.fromkeys(needed, "{}"), **row}
     places = ", ".join("?" * len(values))
     database.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", list(values.values()))
+
+
+def test_secrets_that_were_given_before_are_known_afterwards(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0014")
+    secret, text = {"type": "string", "x-cog-secret": True}, {"type": "string"}
+    components = {
+        "Input": {"properties": {"key": secret, "keys": {"type": "array", "items": secret}, "text": text}},
+        "TrainingInput": {"properties": {"password": secret}},
+    }
+    with closing(sqlite3.connect(file, isolation_level=None)) as old:
+        _insert_predictions(old, None)
+        _insert(old, "versions", {"id": "w", "model_id": "m", "openapi_schema": None})
+        schema = json.dumps({"components": {"schemas": components}})
+        old.execute("UPDATE versions SET openapi_schema = ? WHERE id = 'v'", (schema,))
+        named = {"account_id": "a", "kind": "training"}
+        _insert(old, "predictions", {**named, "id": "1", "version_id": "v"})
+        _insert(old, "predictions", {**named, "id": "2", "version_id": "w"})
+        old.execute("UPDATE predictions SET kind = 'prediction' WHERE id = '0'")
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0015")
+    with closing(sqlite3.connect(file, isolation_level=None)) as new:
+        found = new.execute("SELECT secret_inputs FROM predictions ORDER BY id").fetchall()
+    assert [names and json.loads(names) for (names,) in found] == [["key", "keys"], ["password"], None]
