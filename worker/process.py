@@ -78,7 +78,7 @@ class ModelProcess:
             model._limit_setup(setup_limit)
             model._send(first)
             await model._described.wait()
-            if model._setup_error is not None:
+            if not model.schema:  # else setup() is what failed, however soon: that is told by ready()
                 await model.ready()
         except BaseException:
             await model.stop(timedelta(0))
