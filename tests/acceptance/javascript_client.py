@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.instance import Instance
+from tests.locks import alone
 
 FOLDER = Path(__file__).parent / "javascript"
 
@@ -24,6 +26,11 @@ def require() -> None:
     missing = [program for program in ("node", "npm") if not shutil.which(program)]
     if missing:
         pytest.skip(f"not on this machine: {', '.join(missing)}")
+    with alone(Path(sys.prefix) / "javascript.lock"):
+        _install()
+
+
+def _install() -> None:
     if _installed() != _wanted():
         command = ["npm", *_INSTALL]
         done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=_INSTALL_SECONDS)

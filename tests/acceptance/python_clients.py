@@ -16,6 +16,7 @@ from uv import find_uv_bin
 
 from shared.package_sources import uv_settings
 from tests.instance import Instance
+from tests.locks import alone
 
 FOLDER = Path(__file__).parent / "python"
 ENVIRONMENTS = Path(sys.prefix) / "clients"
@@ -34,6 +35,11 @@ _RUN_SECONDS = 120
 
 def require(client: str) -> None:
     """Skips the test, with the reason, where the packages cannot be had."""
+    with alone(ENVIRONMENTS / f"{client}.lock"):
+        _install(client)
+
+
+def _install(client: str) -> None:
     packages = CLIENTS[client]
     done = ENVIRONMENTS / client / "installed"
     if done.exists() and done.read_text() == repr(packages):

@@ -193,6 +193,6 @@ def test_ps_with_logs_shows_what_a_model_printed_outside_predictions(instance: I
     model = instance.model("falls_ill")
     assert "exited with code 3" in api.create(model, wait=True, dies=True)["error"]
     until(lambda: "looking for the weights" in instance.command("ps", "--logs").stdout, 15)
-    shown = instance.command("ps").stdout
-    assert "pinion/falls_ill failed once: The model process exited with code 3" in shown
+    failed = "pinion/falls_ill failed once: The model process exited with code 3"  # told with the next heartbeat
+    shown = until(lambda: failed in (found := instance.command("ps").stdout) and found)
     assert "looking for the weights" not in shown
