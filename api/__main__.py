@@ -45,7 +45,6 @@ def main() -> None:
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        h11_max_incomplete_event_size=16 * 1024,
     )
     Server(config).run(sockets=[_listen(settings)])
 

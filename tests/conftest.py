@@ -6,7 +6,7 @@ import pytest
 
 from tests.database_fixtures import BACKENDS
 from tests.file_server import FileServer, serving_files
-from tests.receiver import Receiver, receiving
+from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def slow_receiver() -> Iterator[SlowReceiver]:
+    with receiving_slowly() as receiver:
         yield receiver
 
 

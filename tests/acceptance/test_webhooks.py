@@ -1,26 +1,13 @@
 """Webhooks as who runs them meets them: by the command, by the API and at a receiver."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import standardwebhooks
 
 from tests.instance import Api, Instance
 from tests.instance import until as until_true
-from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as started:
-        yield started
-
-
-@pytest.fixture
-def slow_receiver() -> Iterator[SlowReceiver]:
-    with receiving_slowly() as started:
-        yield started
+from tests.receiver import Receiver, SlowReceiver
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import DBAPIError
 
 from shared.database import Database
+from shared.ids import new_id
 from shared.live import Feed
 from shared.queue import RedisPool
 from shared.settings import Settings
@@ -36,6 +37,8 @@ from tests.database_fixtures import (
 from tests.host import Host, hosting
 from tests.model_processes import Start, starting
 from tests.owned import Property
+from worker.deliver import Sender
+from worker.outbound import Outbound
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -153,3 +156,9 @@ async def start() -> AsyncIterator[Start]:
     """Starts model processes and ends them after the test."""
     async with starting() as start:
         yield start
+
+
+@pytest_asyncio.fixture
+async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
+    async with Outbound(settings.webhook_allow_cidrs) as client:
+        yield Sender(settings, database, client, new_id())

@@ -1,42 +1,25 @@
 """Endpoints, messages, replays and the rotation of the secret over the API, with a sender and a real receiver."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 import standardwebhooks
 from sqlalchemy import func, select
 
 from shared import lifecycle
 from shared.contract import Status, WebhookEvent
 from shared.database import Database, clock
-from shared.ids import new_id
 from shared.lifecycle import Ending, Progress
-from shared.settings import Settings
 from shared.tables import Account, WebhookMessage
 from tests.database_fixtures import TOKEN, Rows
 from tests.receiver import Delivery, Receiver, receiving
 from worker.deliver import Sender
-from worker.outbound import Outbound
 
 NO_QUEUE: Any = None
 """The job does not use the worker that runs it."""
 COMPLETED = (WebhookEvent.COMPLETED,)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
-    async with Outbound(settings.webhook_allow_cidrs) as http:
-        yield Sender(settings, database, http, new_id())
 
 
 async def send_all(database: Database, sender: Sender) -> None:

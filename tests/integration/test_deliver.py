@@ -1,7 +1,6 @@
 """Webhooks against a real receiver: signed, one at a time, in order, tried again for as long as it makes sense."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +18,7 @@ from shared.settings import Settings
 from shared.tables import Account, WebhookMessage
 from shared.webhooks import new_secret
 from tests.database_fixtures import Backend, Rows, until
-from tests.receiver import Delivery, Receiver, SlowReceiver, receiving, receiving_slowly
+from tests.receiver import Delivery, Receiver, SlowReceiver, receiving
 from worker.deliver import Sender
 from worker.outbound import Outbound
 from worker.schedule import SCHEDULES
@@ -29,24 +28,6 @@ NO_QUEUE: Any = None
 """The job does not use the worker that runs it."""
 COMPLETED = (WebhookEvent.COMPLETED,)
 CLAIM_SECONDS = 30
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as started:
-        yield started
-
-
-@pytest.fixture
-def slow_receiver() -> Iterator[SlowReceiver]:
-    with receiving_slowly() as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
-    async with Outbound(settings.webhook_allow_cidrs) as client:
-        yield Sender(settings, database, client, new_id())
 
 
 @pytest_asyncio.fixture

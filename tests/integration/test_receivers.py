@@ -1,11 +1,9 @@
 """One receiver must not hold up another: few requests at a time, and a rest for a host that fails and fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import Row, func, select
 
 from shared.contract import WebhookEvent
@@ -15,10 +13,9 @@ from shared.queue import DELIVER_QUEUE, RedisPool
 from shared.settings import Settings
 from shared.tables import WebhookAttempt, WebhookMessage
 from tests.database_fixtures import Rows, until
-from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
+from tests.receiver import Receiver, SlowReceiver
 from worker import receivers
 from worker.deliver import Sender
-from worker.outbound import Outbound
 from worker.sweep import Sweep
 
 NO_QUEUE: Any = None
@@ -26,24 +23,6 @@ NO_QUEUE: Any = None
 COMPLETED = (WebhookEvent.COMPLETED,)
 PLACES = 4
 FAILURES_MAX = 10
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as started:
-        yield started
-
-
-@pytest.fixture
-def slow_receiver() -> Iterator[SlowReceiver]:
-    with receiving_slowly() as started:
-        yield started
-
-
-@pytest_asyncio.fixture
-async def sender(settings: Settings, database: Database) -> AsyncIterator[Sender]:
-    async with Outbound(settings.webhook_allow_cidrs) as client:
-        yield Sender(settings, database, client, new_id())
 
 
 async def owing(rows: Rows, url: str, number: int) -> list[Row[Any]]:
