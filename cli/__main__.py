@@ -254,11 +254,11 @@ def migrate() -> None:
 
 
 @app.command()
-def check() -> None:
+def lint() -> None:
     """Check this code: style, types, and who imports whom."""
-    from cli.checks import check
+    from cli.checks import lint
 
-    check()
+    lint()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
