@@ -254,6 +254,16 @@ def migrate() -> None:
 
 
 @app.command()
+def check(
+    since: Annotated[str, typer.Option(help="How far back to look at what has ended: 30m, 2h, 7d.")] = "1d",
+) -> None:
+    """Judge a running installation: whether everything that must hold of it does. It only reads."""
+    from cli.check import check
+
+    check(since)
+
+
+@app.command()
 def lint() -> None:
     """Check this code: style, types, and who imports whom."""
     from cli.checks import lint
