@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from shared import logs
+from shared import crash, logs
 from shared.seal import seal
 from shared.settings import Settings
 
@@ -34,6 +34,7 @@ def main() -> None:
     settings = Settings()
     seal()
     logs.configure("api")
+    crash.arm(settings.crash_at)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

@@ -13,7 +13,7 @@ from api.bodies import answer
 from api.create_options import CreateOptions
 from api.dependencies import Services
 from api.versions_cache import Runnable
-from shared import contract, creates, files, lifecycle, rendering
+from shared import contract, crash, creates, files, lifecycle, rendering
 from shared.contract import WebhookEvent
 from shared.webhooks import check_url
 
@@ -49,7 +49,10 @@ async def create(
         deployment=deployment,
         **webhook_wishes(wired, wanted),
     )
-    return await accepted(wired, base, await creates.create(wired.database, request, identity), options)
+    crash.at("before_insert")
+    row = await creates.create(wired.database, request, identity)
+    crash.at("before_answer")
+    return await accepted(wired, base, row, options)
 
 
 async def accepted(wired: Services, base: str, row: Any, options: CreateOptions) -> Response:

@@ -15,7 +15,7 @@ from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from shared import webhook_secrets, webhooks
+from shared import crash, webhook_secrets, webhooks
 from shared.contract import WebhookEvent
 from shared.database import Database, Transaction, clock
 from shared.errors import OutboundError
@@ -99,10 +99,13 @@ class Sender:
                     message = await self._claim(transaction, lane)
                 continue
             with receiver.place():
+                crash.at("before_post")
                 outcome = await self._take_turn(message, receiver)
+            crash.at("after_post")
             async with self.database.transaction() as transaction:
                 await self._settle(transaction, message, outcome)
                 message = await self._claim(transaction, lane)
+            crash.at("after_note")
         return receiver.next_lane() if receiver else None
 
     async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
