@@ -131,6 +131,14 @@ class Settings(BaseSettings):
     """Looks of an account at single predictions, which clients repeat until one has ended."""
     requests_per_minute: int = Field(default=3000, gt=0)
     """Everything else an account asks for."""
+    account_predictions_max: int = Field(default=0, ge=0)
+    """Predictions of an account that may wait and run at once; 0: no limit, as for the next two."""
+    model_backlog_max: int = Field(default=10_000, ge=0)
+    """Predictions that may wait for one version."""
+    backlog_max: int = Field(default=100_000, ge=0)
+    """Predictions that may wait at all."""
+    queue_seconds: float = Field(default=0.0, ge=0)
+    """How long a prediction may wait to be begun before it is given up; 0: as long as it takes."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
 
