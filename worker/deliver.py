@@ -85,11 +85,12 @@ class Sender:
 
     async def _work_off(self, lane: str) -> str | None:
         """Send what is due; the answer is a lane that waited for the place which is free now."""
-        if self._receivers.must_wait(lane):
+        receiver = self._receivers.waited_for(lane)
+        if receiver and receiver.is_full:
             return None
+        self._receivers.leave_line(lane)
         async with self.database.single_statement() as transaction:
             message = await self._claim(transaction, lane)
-        receiver = None
         while message:
             receiver = self._receivers.of(message.account_id, message.host)
             if receiver.is_full:
@@ -103,7 +104,7 @@ class Sender:
             async with self.database.transaction() as transaction:
                 await self._settle(transaction, message, outcome)
                 message = await self._claim(transaction, lane)
-        return receiver.next_lane() if receiver else None
+        return receiver.account.next_lane() if receiver else None
 
     async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
@@ -113,14 +114,16 @@ class Sender:
 
     async def _put_back(self, message: Row[Any], receiver: Receiver) -> bool:
         """As if it had not been claimed. True: go on at once; else when a place is free, or the lane comes again."""
-        seconds = 0.0 if receiver.may_be_waited_for else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
+        is_news = message.attempts == 1
+        has_room = receiver.has_room_in_line(is_news=is_news)
+        seconds = 0.0 if has_room else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
         again = {"state": "pending", "attempts": message.attempts - 1, "next_attempt_at": clock(seconds)}
         async with self.database.single_statement() as transaction:
             await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**again))
         if not receiver.is_full:  # asked again, because a place may have become free meanwhile
             return not seconds
         if not seconds:
-            self._receivers.wait(message.lane, receiver)
+            self._receivers.wait(message.lane, receiver, is_news=is_news)
         return False
 
     async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:
