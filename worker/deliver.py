@@ -18,13 +18,13 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from shared import webhook_secrets, webhooks
 from shared.contract import WebhookEvent
 from shared.database import Database, Transaction, clock
-from shared.errors import OutboundError
+from shared.errors import ConnectFailed, ConnectionLost, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from worker.app import BellWorker
-from worker.outbound import USER_AGENT, Outbound, post
+from worker.outbound import USER_AGENT, Answer, Outbound, post
 from worker.receivers import Receiver, Receivers
-from worker.schedule import Outcome, answered, held_back, pause, reason, turn, turns, unanswered
+from worker.schedule import Outcome, answered, held_back, pause, paused, reason, turn, turns, unanswered
 
 _SNAPSHOT_SECONDS = 5.0
 """The most a message of a running prediction may hold up those behind it."""
@@ -32,6 +32,7 @@ _SNAPSHOTS = (WebhookEvent.START, WebhookEvent.OUTPUT, WebhookEvent.LOGS)
 _COME_AGAIN_SECONDS = 10.0
 """After which a lane looks again whose receiver has so many waiting that it cannot be remembered."""
 _CLAIM_MARGIN_SECONDS = 15.0
+_EARLY_SECONDS = 1.0
 _SECRET_CACHE_SECONDS = 5.0
 _log = structlog.get_logger()
 
@@ -128,12 +129,19 @@ class Sender:
 
     async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:
         """An attempt, unless the receiver is left alone for now; the last one is never left out."""
+        heeds_pause = not (message.endpoint_id or message.replayed_after)  # an endpoint is disabled, and a replay meant
+        if heeds_pause and receiver.is_paused(message.url):
+            return paused()
         is_last = turn(message) >= turns(WebhookEvent.COMPLETED, self.settings.webhook_retries)
         if receiver.rest_seconds and not is_last:
             return held_back(receiver.rest_seconds)
         outcome = await self._attempt(message)
         if outcome.is_about_host:
             receiver.note(is_well=outcome.is_host_well)
+        if outcome.is_gone and not message.endpoint_id:
+            receiver.pause(message.url)
+        elif outcome.is_delivered:
+            receiver.resume(message.url)
         return outcome
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
@@ -145,12 +153,23 @@ class Sender:
             seconds = min(seconds, _SNAPSHOT_SECONDS)
         begin = perf_counter()
         try:
-            answer = await post(self.client, message.url, message.body, headers, total=timedelta(seconds=seconds))
+            answer = await self._post(message, headers, seconds)
         except Exception as error:  # whatever it is, the lane must go on and the attempt must count
             if not isinstance(error, OutboundError):
                 _log.error("webhook attempt broke", message_id=message.id, exc_info=error)
             return unanswered(error, round((perf_counter() - begin) * 1000))
         return answered(answer)
+
+    async def _post(self, message: Row[Any], headers: dict[str, str], seconds: float) -> Answer:
+        """Once more at once if the connection failed early: a receiver closes kept ones when it likes."""
+        begin = perf_counter()
+        try:
+            return await post(self.client, message.url, message.body, headers, total=timedelta(seconds=seconds))
+        except (ConnectFailed, ConnectionLost):
+            left = seconds - (perf_counter() - begin)
+            if left < seconds - _EARLY_SECONDS:
+                raise
+        return await post(self.client, message.url, message.body, headers, total=timedelta(seconds=left))
 
     async def _signing_secrets(self, account_id: str) -> list[str]:
         until, secrets = self._secrets.get(account_id, (0.0, []))
