@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from shared import errors
@@ -69,6 +70,7 @@ def install(app: FastAPI) -> None:
     for unreachable in (OperationalError, InterfaceError, PoolTimeoutError, RedisError, OSError):
         app.add_exception_handler(unreachable, _unavailable)
     app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -131,6 +133,11 @@ def _database(request: Request, error: Exception) -> Response:
     if lost.connection_invalidated or state.startswith(_UNREACHABLE):
         return _unavailable(request, error)
     return _unexpected(request, error)
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """A client that left before its body was complete; nobody hears this answer."""
+    return _named(request, errors.MalformedBody("The body was cut short."))
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
