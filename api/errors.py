@@ -142,4 +142,5 @@ def _gone(request: Request, error: Exception) -> Response:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("unexpected failure", path=request.url.path, exc_info=error)
-    return problem(500, "Internal error", "Something went wrong on our side. The server's log says what.")
+    detail = "Something went wrong on our side. The server's log says what, beside the X-Request-Id of this answer."
+    return problem(500, "Internal error", detail)

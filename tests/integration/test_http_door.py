@@ -242,6 +242,7 @@ def test_a_server_whose_places_are_all_at_work_says_so_and_that_it_lives(address
             surplus.send(ACCOUNT)
             answer = surplus.answer()
             assert_problem(answer, 503, "connections")
+            assert answer.headers["x-request-id"]
             assert int(answer.headers["retry-after"]) > 0
             assert surplus.until_closed() == b""
         assert ask(address, LIVE).status == 200
