@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     """How models are kept away from the service: by a sandbox, as processes only, or auto: as accounts ask for it."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
+    max_connections: int = Field(default=5000, gt=0)
+    """Open connections of an API process, as far as its limit of open files allows."""
+    head_seconds: float = Field(default=10.0, gt=0)
+    """How long the headers of a request may take to arrive."""
+    body_seconds: float = Field(default=60.0, gt=0)
+    """How long a body may take, besides a second for every 8 KiB that have arrived."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
