@@ -22,6 +22,7 @@ from pinion_huggingface.choosing import (
 )
 from pinion_huggingface.loading import load_model, load_tokenizer
 from pinion_huggingface.streaming import writer_of, written
+from pinion_textgen.one_by_one import OneByOne
 from pinion_textgen.options import Options
 
 _TOGETHER = 32
@@ -35,6 +36,8 @@ class _Generating(BasePredictor):
         self.tokenizer = load_tokenizer()
         self.model = load_model(self.auto_class)
         self.writer = writer_of(self.model)
+        if isinstance(self.writer, OneByOne):  # others would wait in here, while another host might run them
+            self.__cog_concurrent_max__ = 1
 
     def _written(self, prompt: list[int], options: Options, stops: list[str]) -> AsyncConcatenateIterator[str]:
         return written(self.writer.tokens(prompt, options), self.tokenizer, len(prompt), stops)

@@ -23,7 +23,8 @@ class Model:
     """A loaded model: its predict function (or run, or train), what the signature says, and the rest of its class."""
 
     def __init__(self, predict: Callable[..., Any], instance: Any = None, method: str = "") -> None:
-        self._predict, self._instance, self._method = predict, instance, method
+        self.instance = instance
+        self._predict, self._method = predict, method
         self.signature: Signature = read_signature(predict)
         self.healthcheck: Callable[[], Any] | None = getattr(instance, "healthcheck", None)
         self._setup = getattr(instance, "setup", None)
@@ -31,7 +32,7 @@ class Model:
     @property
     def predict(self) -> Callable[..., Any]:
         """As it is by now: setup() may have put a compiled one in its place."""
-        return getattr(self._instance, self._method) if self._method else self._predict
+        return getattr(self.instance, self._method) if self._method else self._predict
 
     def setup(self) -> Any:
         """Returns an awaitable when setup() is async."""

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.instance import PROJECT, until
+from tests.raw_http import ask
 from tests.served import Served, serving
 
 FIELDS = {
@@ -59,6 +60,13 @@ def begin(served: Served, body: dict[str, Any]) -> dict[str, Any]:
     answer = served.predict(body, Prefer="respond-async")
     assert answer.status_code == 202, answer.text
     return answer.json()
+
+
+def test_a_request_that_is_too_large_or_no_http_is_refused_in_words(echo: Served) -> None:
+    for wrong, status in (("X: y\r\n" * 101, 431), ("X y\r\n", 400)):
+        answer = ask(echo.url, f"GET /health-check HTTP/1.1\r\nHost: a\r\n{wrong}\r\n")
+        assert (answer.status, answer.json()["status"]) == (status, status)
+        assert answer.json()["detail"]
 
 
 def test_the_root_names_every_address(echo: Served) -> None:
