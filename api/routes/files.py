@@ -15,7 +15,7 @@ from sqlalchemy import Row, and_, select
 from api.bodies import answer
 from api.dependencies import Base, PredictionReader, PredictionWriter, Services, Wired
 from api.documentation import answers, problems, request_body
-from api.paging import read_page
+from api.paging import Paging
 from api.uploads import receive
 from shared import contract, files, rendering
 from shared.database import clock
@@ -77,13 +77,11 @@ async def upload_file(request: Request, caller: PredictionWriter, wired: Wired, 
 
 
 @router.get("/files", operation_id="files.list", response_model=contract.FilePage, responses=problems(400))
-async def list_files(
-    request: Request, caller: PredictionReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
-) -> Response:
+async def list_files(caller: PredictionReader, base: Base, paging: Paging) -> Response:
     """Your uploaded files, newest first."""
     is_own = and_(File.account_id == caller.id, File.prediction_id.is_(None), File.expires_at > clock())
-    page = await read_page(wired, select(File.__table__).where(is_own), File, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, lambda row: _shown(row, caller, base)))
+    page = await paging.read(select(File.__table__).where(is_own), File, PAGE_SIZE)
+    return answer(page.render(lambda row: _shown(row, caller, base)))
 
 
 @router.get("/files/{file_id}", operation_id="files.get", response_model=contract.File, responses=problems(404))

@@ -3,9 +3,7 @@
 Running one is the worker's business; every change of status goes through `lifecycle`.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import waiting
@@ -22,7 +20,7 @@ from api.dependencies import (
     Wired,
 )
 from api.documentation import PREDICTED, SENT, json_request, problems
-from api.paging import read_page
+from api.paging import SIZED_PREDICTION, Paging
 from api.prediction_filters import Filters
 from api.versions_cache import find_runnable
 from shared import contract, lifecycle, rendering
@@ -76,19 +74,12 @@ async def create_model_prediction(
     response_model=contract.PredictionPage,
     responses=problems(400, 422),
 )
-async def list_predictions(
-    request: Request,
-    caller: PredictionReader,
-    wired: Wired,
-    base: Base,
-    filters: Filters,
-    cursor: Annotated[str | None, Query()] = None,
-) -> Response:
+async def list_predictions(caller: PredictionReader, base: Base, filters: Filters, paging: Paging) -> Response:
     """Your predictions, newest first."""
     is_own = (Prediction.account_id == caller.id, Prediction.kind == Kind.PREDICTION)
     query = select(Prediction.__table__).where(*is_own, *filters)
-    page = await read_page(wired, query, Prediction, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
+    page = await paging.read(query, Prediction, PAGE_SIZE, sized=SIZED_PREDICTION)
+    return answer(page.render(lambda row: rendering.prediction(row, base)))
 
 
 @router.get(
@@ -113,3 +104,4 @@ async def cancel_prediction(prediction_id: str, caller: PredictionWriter, wired:
     """Stop a prediction; one that has ended already is returned as it is."""
     row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)
     return answer(rendering.prediction(await waiting.ended_by(wired, row, lifecycle.cancel), base))
+
