@@ -64,9 +64,15 @@ class Permission(SecurityBase):
             raise Unauthenticated
         if wired.rate_limits:
             await wired.rate_limits.take(request, caller.id, self._bucket)
-        if self.scope and caller.scopes is not None and self.scope not in caller.scopes:
-            raise Forbidden(f"Your token lacks the scope {self.scope}. Use one that was made with it.")
+        if self.scope:
+            check_scope(caller, self.scope)
         return caller
+
+
+def check_scope(caller: Row[Any], scope: Scope) -> None:
+    """Raises Forbidden unless the caller's token has it."""
+    if caller.scopes is not None and scope not in caller.scopes:
+        raise Forbidden(f"Your token lacks the scope {scope}. Use one that was made with it.")
 
 
 def token_of(request: Request) -> str:

@@ -124,4 +124,4 @@ async def get_training(training_id: str, caller: TrainingPoller, wired: Wired, b
 async def cancel_training(training_id: str, caller: TrainingWriter, wired: Wired, base: Base) -> Response:
     """Stop a training, also while its version is being built; one that has ended already is returned as it is."""
     row = await waiting.find_own(wired, caller.id, training_id, Kind.TRAINING)
-    return answer(rendering.prediction(await waiting.ended_by(wired, row, trainings.cancel), base))
+    return answer(rendering.prediction(await waiting.canceled(wired, row), base))
