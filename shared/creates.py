@@ -75,18 +75,33 @@ async def create(database: Database, request: lifecycle.Request, identity: Ident
 
     A statement more for what comes again. InvalidRequest if the key was used for something else.
     """
-    if identity.is_retry:
-        is_recent = Prediction.created_at > clock(-RETRY_SECONDS)
-        if earlier := await _made_before(database, Prediction.fingerprint == identity.fingerprint, is_recent):
-            return earlier
+    if earlier := await _tried_before(database, identity):
+        return earlier
     try:
         return await accept(database, request)
     except IntegrityError:
-        is_same = Prediction.create_key == request.create_key
-        earlier = await _made_before(database, is_same) if request.create_key else None
-        if earlier is None:
-            raise
-    if earlier.fingerprint != request.fingerprint:
+        if earlier := await _made_with_key(database, identity):
+            return earlier
+        raise
+
+
+async def find(database: Database, identity: Identity) -> Any:
+    """What the same request made before, as it was when it was accepted; InvalidRequest as above."""
+    return await _tried_before(database, identity) or await _made_with_key(database, identity)
+
+
+async def _tried_before(database: Database, identity: Identity) -> Any:
+    if not identity.is_retry:
+        return None
+    is_recent = Prediction.created_at > clock(-RETRY_SECONDS)
+    return await _made_before(database, Prediction.fingerprint == identity.fingerprint, is_recent)
+
+
+async def _made_with_key(database: Database, identity: Identity) -> Any:
+    if identity.create_key is None:
+        return None
+    earlier = await _made_before(database, Prediction.create_key == identity.create_key)
+    if earlier and earlier.fingerprint != identity.fingerprint:
         raise InvalidRequest([_REUSED])
     return earlier
 

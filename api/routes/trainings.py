@@ -11,7 +11,7 @@ from sqlalchemy import Row, select
 from api import waiting
 from api.bodies import answer, checked
 from api.create_options import Options
-from api.creation import accepted, webhook_wishes
+from api.creation import accepted, stored, webhook_wishes
 from api.dependencies import (
     Base,
     JsonBody,
@@ -24,7 +24,7 @@ from api.dependencies import (
 )
 from api.documentation import SENT, TRAINED, json_request, problems
 from api.paging import SIZED_PREDICTION, Paging
-from shared import catalog, contract, creates, files, lifecycle, rendering, trainings
+from shared import catalog, contract, files, lifecycle, rendering, trainings
 from shared.contract import Kind
 from shared.errors import InvalidVersion, NotFound
 from shared.input_schema import InputSchema, compile_schema
@@ -78,7 +78,7 @@ async def create_training(
         fingerprint=identity.fingerprint,
         **webhook_wishes(wired, wanted),
     )
-    row = await creates.create(wired.database, request, identity, trainings.accept)
+    row = await stored(wired, request, identity, trainings.accept)
     return await accepted(wired, base, row, options)
 
 
