@@ -16,7 +16,7 @@ from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from shared import webhook_secrets, webhooks
+from shared import crash, webhook_secrets, webhooks
 from shared.contract import WebhookEvent
 from shared.database import Database, Transaction, clock
 from shared.errors import ConnectFailed, ConnectionLost, OutboundError
@@ -103,8 +103,11 @@ class Sender:
                     message = await self._claim(transaction, lane)
                 continue
             with receiver.place():
+                crash.at("before_post")
                 outcome = await self._take_turn(message, receiver)
+            crash.at("after_post")
             message = await persistently(partial(self._settle_and_claim, message, outcome))
+            crash.at("after_note")
         return receiver.account.next_lane() if receiver else None
 
     async def _settle_and_claim(self, message: Row[Any], outcome: Outcome) -> Row[Any] | None:

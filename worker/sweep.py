@@ -78,6 +78,7 @@ class Sweep:
         if monotonic() > self._quiet_until:
             await self._declare_silent_lost()
         await self._end_overdue()
+        await self._end_what_waits_too_long()
         await self._release_lost()
         await self._requeue_predictions()
         await self._requeue_builds()
@@ -129,6 +130,18 @@ class Sweep:
         for prediction_id in ids:
             async with self.database.transaction() as transaction:
                 await trainings.expire(transaction, prediction_id)
+
+    async def _end_what_waits_too_long(self) -> None:
+        seconds = self.settings.queue_seconds
+        if not seconds:
+            return
+        is_old = and_(Prediction.status == Status.STARTING, Prediction.queued_at < clock(-seconds))
+        query = select(Prediction.__table__).where(is_old).order_by(Prediction.queued_at).limit(_BATCH)
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        for row in rows:
+            async with self.database.transaction() as transaction:
+                await lifecycle.outwait(transaction, row, seconds)
 
     async def _release_lost(self) -> None:
         """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""
