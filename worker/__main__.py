@@ -9,6 +9,7 @@ import sys
 import uvloop
 
 from shared import logs
+from shared.errors import SecretUnreadable, SettingsError
 from shared.seal import seal
 from shared.settings import Settings
 from worker import roles
@@ -23,7 +24,10 @@ def main() -> None:
     seal()
     logs.configure(f"worker-{sys.argv[1]}")
     logging.getLogger("arq").setLevel(logging.ERROR)
-    uvloop.run(role(Settings()))
+    try:
+        uvloop.run(role(Settings()))
+    except (SettingsError, SecretUnreadable) as error:
+        sys.exit(error.message)
 
 
 if __name__ == "__main__":
