@@ -17,6 +17,7 @@ from api.dependencies import Services
 from api.document import DescribedApp
 from api.lookups import Lookups
 from api.rate_limits import AllowanceHeaders, RateLimits
+from api.request_ids import RequestIds
 from api.routes import (
     account,
     collections,
@@ -74,6 +75,13 @@ class VersionPrefix:
         await self._app(scope, receive, send)
 
 
+class App(DescribedApp):
+    """With ids around everything: what Starlette calls middleware stands inside of where unexpected failures end."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return RequestIds(super().build_middleware_stack())
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; opens its connections when it is started."""
 
@@ -94,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.services = Services(settings, database, feed, callers, lookups, admission, limits)
             yield
 
-    app = DescribedApp(lifespan=lifespan)
+    app = App(lifespan=lifespan)
     rooms = (
         predictions,
         stream,

@@ -13,7 +13,7 @@ from api.bodies import answer
 from api.create_options import CreateOptions
 from api.dependencies import Services
 from api.versions_cache import Runnable
-from shared import contract, creates, files, lifecycle, rendering
+from shared import contract, crash, creates, files, lifecycle, rendering
 from shared.contract import WebhookEvent
 from shared.errors import Overloaded, QueueFull, TooManyAtOnce
 from shared.webhooks import check_url
@@ -53,7 +53,9 @@ async def create(
     return await accepted(wired, base, await stored(wired, request, identity), options)
 
 
-async def stored(wired: Services, request: lifecycle.Request, identity: creates.Identity) -> Any:
+async def stored(
+    wired: Services, request: lifecycle.Request, identity: creates.Identity, accept: creates.Accept = creates.store
+) -> Any:
     """The row of what there is room for, or of what was made before; raises TooManyAtOnce, QueueFull or Overloaded."""
     try:
         await wired.admission.let_in(request)
@@ -61,7 +63,10 @@ async def stored(wired: Services, request: lifecycle.Request, identity: creates.
         if earlier := await creates.find(wired.database, identity):
             return earlier
         raise
-    return await creates.create(wired.database, request, identity)
+    crash.at("before_insert")
+    row = await creates.create(wired.database, request, identity, accept)
+    crash.at("before_answer")
+    return row
 
 
 async def accepted(wired: Services, base: str, row: Any, options: CreateOptions) -> Response:

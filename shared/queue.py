@@ -187,6 +187,14 @@ async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:
     return [score is None or not exists for score, exists in zip(answers[::2], answers[1::2], strict=True)]
 
 
+async def entries(redis: Redis) -> set[str]:
+    """Ids of the predictions and trainings that have an entry in a queue, whether it is still of use or not."""
+    pipe = redis.pipeline(transaction=False)
+    for queue in (TRAIN_QUEUE, *map(predict_queue, await open_queues(redis))):
+        pipe.zrange(queue, 0, -1)
+    return {entry.decode().partition(":")[0] for queued in await pipe.execute() for entry in queued}
+
+
 def open_redis(url: str, *, connections: int = 20) -> RedisPool:
     """A pool that notices a vanished server and outlives a restart of it.
 

@@ -59,6 +59,8 @@ SCHEMA: dict[str, Any] = {
         }
     },
 }
+_SCHEMAS = SCHEMA["components"]["schemas"]
+TRAINABLE = SCHEMA | {"components": {"schemas": _SCHEMAS | {"TrainingInput": _SCHEMAS["Input"]}}}
 
 
 @dataclass

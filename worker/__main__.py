@@ -8,7 +8,7 @@ import sys
 
 import uvloop
 
-from shared import logs
+from shared import crash, logs
 from shared.errors import SecretUnreadable, SettingsError
 from shared.seal import seal
 from shared.settings import Settings
@@ -24,8 +24,10 @@ def main() -> None:
     seal()
     logs.configure(f"worker-{sys.argv[1]}")
     logging.getLogger("arq").setLevel(logging.ERROR)
+    settings = Settings()
+    crash.arm(settings.crash_at)
     try:
-        uvloop.run(role(Settings()))
+        uvloop.run(role(settings))
     except (SettingsError, SecretUnreadable) as error:
         sys.exit(error.message)
 
