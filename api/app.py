@@ -5,7 +5,7 @@ Speaks HTTP and decides nothing about running.
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,6 +42,7 @@ from api.routes import (
 )
 from api.traffic import Traffic, histogram
 from shared.database import Database
+from shared.encryption import check_at_start
 from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
@@ -90,17 +91,16 @@ def create_app(settings: Settings) -> FastAPI:
         listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with (
-            Feed(listening) as feed,
-            Callers(database) as callers,
-            Lookups(database) as lookups,
-            Admission(settings, database) as admission,
-        ):
+        async with AsyncExitStack() as stack:
+            for close in (database.close, listening.aclose, redis.aclose):
+                stack.push_async_callback(close)
+            await check_at_start(database)
+            feed = await stack.enter_async_context(Feed(listening))
+            callers = await stack.enter_async_context(Callers(database))
+            lookups = await stack.enter_async_context(Lookups(database))
+            admission = await stack.enter_async_context(Admission(settings, database))
             app.state.services = Services(settings, database, feed, callers, lookups, admission, limits)
             yield
-        await redis.aclose()
-        await listening.aclose()
-        await database.close()
 
     app = App(lifespan=lifespan)
     rooms = (

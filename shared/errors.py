@@ -4,6 +4,9 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
 
     PinionError
     ├── SettingsError
+    ├── SecretUnreadable            what is encrypted in the database cannot be decrypted
+    │   ├── KeyMissing
+    │   └── Tampered
     ├── UnsupportedSchema
     ├── FileUnavailable             an input that is a file, or an output, cannot be had; the prediction fails
     ├── RequestError                the caller has to change something
@@ -69,6 +72,27 @@ class PinionError(Exception):
 
 class SettingsError(PinionError):
     """The settings do not fit together."""
+
+
+class SecretUnreadable(PinionError):
+    """A secret in the database cannot be decrypted."""
+
+
+class KeyMissing(SecretUnreadable):
+    """A secret in the database is encrypted with a key that is not here."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"Secrets in the database are encrypted with the key {key_id}, which is not here: give it in "
+            "PINION_ENCRYPTION_KEY, after the newest and a comma, or put encryption-key back into PINION_HOME."
+        )
+
+
+class Tampered(SecretUnreadable):
+    """What is encrypted in the database has been changed, or belongs elsewhere."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"The secret kept as {place} was not encrypted there, or has been changed.")
 
 
 class UnsupportedSchema(PinionError):

@@ -16,6 +16,7 @@ from shared import owed
 from shared.contract import TERMINAL, Kind, Status, WebhookEvent
 from shared.database import Transaction, clock
 from shared.ids import new_id
+from shared.kept_secrets import encrypted_input
 from shared.live import CancelRequest, Chunk
 from shared.queue import DeliverJob, job_of
 from shared.tables import Prediction, Table
@@ -124,9 +125,11 @@ class Ending:
 
 async def create(transaction: Transaction, request: Request) -> Row[Any]:
     """Store an accepted prediction as `starting` and queue it; one statement."""
+    prediction_id = new_id()
     parameters = {
         **{name: getattr(request, name) for name in _STORED},
-        "id": new_id(),
+        "id": prediction_id,
+        "input": encrypted_input(transaction.vault, prediction_id, request.input, request.secret_inputs),
         "by_account": request.account_id,
         "status": Status.STARTING,
         "logs": "",

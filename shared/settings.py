@@ -3,6 +3,7 @@
 Nobody else reads the environment; a value that cannot work stops the start with a sentence.
 """
 
+import base64
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -18,6 +19,7 @@ from shared.isolation import Isolation
 Network = IPv4Network | IPv6Network
 
 _DRIVERS = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+KEY_BYTES = 32
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """A bearer token of RFC 6750."""
 
@@ -52,6 +54,22 @@ def _sendable(token: SecretStr) -> SecretStr:
     return token
 
 
+def read_keys(text: str) -> list[bytes]:
+    """Keys that encrypt, the newest first; ValueError."""
+    keys = [base64.b64decode(part.strip(), validate=True) for part in text.split(",")]
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError("no key of 32 bytes")
+    return keys
+
+
+def _readable(keys: SecretStr) -> SecretStr:
+    try:
+        read_keys(keys.get_secret_value())
+    except ValueError:
+        raise ValueError("a key is what `openssl rand -base64 32` gives; several are separated by commas") from None
+    return keys
+
+
 def _crash_point(value: str) -> str:
     if not crash.PATTERN.fullmatch(value):
         raise ValueError("it is for tests, which know what it takes; leave it empty")
@@ -69,6 +87,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     api_token: Annotated[SecretStr, AfterValidator(_sendable)] | None = None
     """The first account's token; `pinion up` makes one when it is missing."""
+    encryption_key: Annotated[SecretStr, AfterValidator(_readable)] | None = None
+    """Encrypts secrets in the database; earlier ones follow after commas. None: a file in `home`, made when missing."""
     database_url: Annotated[str, BeforeValidator(_async_driver)] = Field(
         default="", validation_alias=AliasChoices("DATABASE_URL", "database_url")
     )
