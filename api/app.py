@@ -15,6 +15,7 @@ from api.callers import Callers
 from api.dependencies import Services
 from api.document import DescribedApp
 from api.lookups import Lookups
+from api.open_streams import OpenStreams
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.request_ids import RequestIds
 from api.routes import (
@@ -90,7 +91,8 @@ def create_app(settings: Settings) -> FastAPI:
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
         async with Feed(listening) as feed, Callers(database) as callers, Lookups(database) as lookups:
-            app.state.services = Services(settings, database, feed, callers, lookups, limits)
+            streams = OpenStreams(settings)
+            app.state.services = Services(settings, database, feed, callers, lookups, streams, limits)
             yield
         await redis.aclose()
         await listening.aclose()

@@ -15,6 +15,7 @@ from sqlalchemy import Row
 
 from api.callers import Callers
 from api.lookups import Lookups
+from api.open_streams import OpenStreams
 from api.rate_limits import Bucket, RateLimits
 from shared.contract import Scope
 from shared.database import Database
@@ -33,6 +34,7 @@ class Services:
     feed: Feed
     callers: Callers
     lookups: Lookups
+    streams: OpenStreams
     rate_limits: RateLimits | None
     """None where everybody may ask as often as they like."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

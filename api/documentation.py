@@ -14,6 +14,7 @@ DESCRIPTIONS = {
     401: "No valid token",
     403: "Not allowed with this token; `detail` names the scope it lacks",
     404: "Not there, or not yours",
+    406: "`Accept` excludes what this gives",
     409: "Not in this state; `detail` says what holds",
     413: "Too large",
     415: "Not the media type this takes",

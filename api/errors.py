@@ -36,6 +36,7 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.Forbidden: 403,
     errors.DeploymentStopped: 422,
     errors.DeploymentInUse: 422,
+    errors.NotAcceptable: 406,
     errors.Throttled: 429,
     errors.NotFound: 404,
     errors.StillNeeded: 422,  # one official client repeats whatever is answered with 409

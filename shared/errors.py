@@ -20,7 +20,9 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── Forbidden
     │   ├── DeploymentStopped
     │   ├── DeploymentInUse
+    │   ├── NotAcceptable
     │   ├── Throttled               carries the seconds until it may be tried again
+    │   │   └── TooManyStreams
     │   ├── NotFound
     │   ├── StillNeeded             it cannot be removed yet; the message says what has to go first
     │   └── Conflict
@@ -114,6 +116,12 @@ class UnsupportedMediaType(RequestError):
     title = "Unsupported media type"
 
 
+class NotAcceptable(RequestError):
+    """This address answers with text/event-stream, which the Accept header of the request excludes."""
+
+    title = "Not acceptable"
+
+
 class InvalidRequest(RequestError):
     """The request has invalid fields."""
 
@@ -166,9 +174,15 @@ class Throttled(RequestError):
 
     title = "Request was throttled"
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, message: str = "") -> None:
         self.retry_after = retry_after
-        super().__init__(f"Request was throttled. Your rate limit resets in ~{retry_after}s.")
+        super().__init__(message or f"Request was throttled. Your rate limit resets in ~{retry_after}s.")
+
+
+class TooManyStreams(Throttled):
+    """No more streams may be open at once."""
+
+    title = "Too many open streams"
 
 
 class NotFound(RequestError):

@@ -104,6 +104,8 @@ class Settings(BaseSettings):
     """How long the headers of a request may take to arrive."""
     body_seconds: float = Field(default=60.0, gt=0)
     """How long a body may take, besides a second for every 8 KiB that have arrived."""
+    max_streams: int = Field(default=4000, gt=0)
+    """Event streams open at one API process; fewer than connections, so that there is room for everything else."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
@@ -130,6 +132,8 @@ class Settings(BaseSettings):
     """Looks of an account at single predictions, which clients repeat until one has ended."""
     requests_per_minute: int = Field(default=3000, gt=0)
     """Everything else an account asks for."""
+    streams_per_account: int = Field(default=50, gt=0)
+    """Event streams of an account's predictions open at one API process."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
 

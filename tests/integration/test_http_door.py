@@ -17,7 +17,17 @@ from tests.database_fixtures import TOKEN, Backend, Rows, backend, redis_at
 from tests.instance import api_process, until
 from tests.raw_http import Line, RawAnswer, ask, connected
 
-CONNECTIONS = 6
+CONNECTIONS = 9
+STREAMS = 5
+STREAMS_OF_ONE = 3
+BOUNDS = {
+    "PINION_HEAD_SECONDS": "0.5",
+    "PINION_BODY_SECONDS": "0.5",
+    "PINION_MAX_CONNECTIONS": str(CONNECTIONS),
+    "PINION_MAX_STREAMS": str(STREAMS),
+    "PINION_STREAMS_PER_ACCOUNT": str(STREAMS_OF_ONE),
+    "PINION_RATE_LIMITS": "true",
+}
 HOST = "Host: pinion.test\r\n"
 BEARER = f"Authorization: Bearer {TOKEN}\r\n"
 LIVE = f"GET /livez HTTP/1.1\r\n{HOST}\r\n"
@@ -29,15 +39,23 @@ PREDICTION = '{"version": "pinion/echo", "input": {}}'
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     with backend("embedded", tmp_path_factory.mktemp("door")) as started:
-        asyncio.run(_with_an_account(started))
         yield started
 
 
-async def _with_an_account(started: Backend) -> None:
-    async with redis_at(started.redis_url) as redis:
-        database = Database(started.settings(), redis)
-        await (await Rows.made(database)).add_token()
+@pytest.fixture(scope="module")
+def streams(servers: Backend) -> dict[str, str]:
+    """The address of a stream for each of two accounts; the first has a token."""
+    return asyncio.run(_two_accounts(servers))
+
+
+async def _two_accounts(servers: Backend) -> dict[str, str]:
+    async with redis_at(servers.redis_url) as redis:
+        database = Database(servers.settings(), redis)
+        accounts = {name: await Rows.made(database, name) for name in ("pinion", "other")}
+        await accounts["pinion"].add_token()
+        made = {name: await rows.waiting(streams=True) for name, rows in accounts.items()}
         await database.close()
+    return {name: f"/v1/streams/{row.id}{row.stream_token}" for name, row in made.items()}
 
 
 def environment(servers: Backend, **settings: str) -> dict[str, str]:
@@ -48,9 +66,8 @@ def environment(servers: Backend, **settings: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def address(servers: Backend) -> Iterator[str]:
-    short = {"PINION_HEAD_SECONDS": "0.5", "PINION_BODY_SECONDS": "0.5", "PINION_MAX_CONNECTIONS": str(CONNECTIONS)}
-    with api_process(environment(servers, **short)) as address:
+def address(servers: Backend, streams: dict[str, str]) -> Iterator[str]:
+    with api_process(environment(servers, **BOUNDS)) as address:
         yield address
 
 
@@ -247,3 +264,69 @@ def test_a_server_whose_places_are_all_at_work_says_so_and_that_it_lives(address
             assert surplus.until_closed() == b""
         assert ask(address, LIVE).status == 200
     until(lambda: ask(address, ACCOUNT).status == 200)
+
+
+def follow(line: Line, path: str) -> bool:
+    """Whether there is room for one more stream."""
+    line.send(f"GET {path} HTTP/1.1\r\n{HOST}\r\n")
+    return line.until_heard(b"\r\n\r\n") == 200
+
+
+def follow_once_there_is_room(stack: ExitStack, address: str, path: str) -> Line:
+    def try_to() -> Line | None:
+        line = stack.enter_context(connected(address))
+        return line if follow(line, path) else None
+
+    return until(try_to)
+
+
+def test_an_account_may_have_so_many_streams_and_whoever_leaves_is_not_counted(
+    address: str, streams: dict[str, str]
+) -> None:
+    one, other = (f"GET {path} HTTP/1.1\r\n{HOST}\r\n" for path in streams.values())
+    with ExitStack() as stack:
+        opened = [follow_once_there_is_room(stack, address, streams["pinion"]) for _ in range(STREAMS_OF_ONE)]
+        refused = ask(address, one)
+        assert_problem(refused, 429, "Too many open streams. Your account")
+        assert int(refused.headers["retry-after"]) > 0
+        opened[0].vanish()
+        follow_once_there_is_room(stack, address, streams["pinion"])
+        for _ in range(STREAMS - STREAMS_OF_ONE):
+            follow_once_there_is_room(stack, address, streams["other"])
+        assert_problem(ask(address, other), 429, "Too many open streams. This server")
+
+
+def test_clients_that_leave_before_they_hear_anything_are_not_counted_either(
+    address: str, streams: dict[str, str]
+) -> None:
+    for _ in range(10 * STREAMS):
+        with connected(address) as line:
+            line.send(f"GET {streams['pinion']} HTTP/1.1\r\n{HOST}\r\n")
+            line.vanish()
+    with ExitStack() as stack:
+        for _ in range(STREAMS_OF_ONE):
+            follow_once_there_is_room(stack, address, streams["pinion"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/event-stream", 200),
+        ("text/event-stream, application/json;q=0.5", 200),
+        ("TEXT/*", 200),
+        ("*/*", 200),
+        ("", 200),
+        ("application/json", 406),
+        ("text/html,application/xhtml+xml", 406),
+        ("text/event-stream;q=0, */*", 406),
+        ("text/event-stream;q=0.000, text/*", 406),
+        ("text/event-stream;q=0.1", 200),
+    ],
+)
+def test_who_excludes_events_gets_none(address: str, streams: dict[str, str], accept: str, status: int) -> None:
+    with connected(address) as line:
+        line.send(f"GET {streams['other']} HTTP/1.1\r\n{HOST}Accept: {accept}\r\n\r\n")
+        if status == 406:
+            assert_problem(line.answer(), 406, "text/event-stream")
+        else:
+            assert line.until_heard(b": hi") == 200
