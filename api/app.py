@@ -90,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
         listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with Feed(listening) as feed, Callers(database) as callers, Lookups(database) as lookups:
+        async with Feed(listening) as feed, Callers(database, limits) as callers, Lookups(database) as lookups:
             streams = OpenStreams(settings)
             app.state.services = Services(settings, database, feed, callers, lookups, streams, limits)
             yield

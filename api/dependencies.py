@@ -61,7 +61,7 @@ class Permission(SecurityBase):
         self._bucket = bucket
 
     async def __call__(self, request: Request, wired: Wired) -> Row[Any]:
-        caller = await wired.callers.find(token_of(request))
+        caller = await wired.callers.find(token_of(request), request.client.host if request.client else "")
         if caller is None:
             raise Unauthenticated
         if wired.rate_limits:

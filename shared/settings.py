@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """Looks of an account at single predictions, which clients repeat until one has ended."""
     requests_per_minute: int = Field(default=3000, gt=0)
     """Everything else an account asks for."""
+    wrong_tokens_per_minute: int = Field(default=60, gt=0)
+    """Tokens that do not exist, from one address, or one IPv6 network of 64 bits."""
     streams_per_account: int = Field(default=50, gt=0)
     """Event streams of an account's predictions open at one API process."""
     database_pool: int = Field(default=10, gt=0)

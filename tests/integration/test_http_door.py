@@ -27,6 +27,7 @@ BOUNDS = {
     "PINION_MAX_STREAMS": str(STREAMS),
     "PINION_STREAMS_PER_ACCOUNT": str(STREAMS_OF_ONE),
     "PINION_RATE_LIMITS": "true",
+    "PINION_WRONG_TOKENS_PER_MINUTE": "1",
 }
 HOST = "Host: pinion.test\r\n"
 BEARER = f"Authorization: Bearer {TOKEN}\r\n"
@@ -330,3 +331,13 @@ def test_who_excludes_events_gets_none(address: str, streams: dict[str, str], ac
             assert_problem(line.answer(), 406, "text/event-stream")
         else:
             assert line.until_heard(b": hi") == 200
+
+
+def test_wrong_tokens_are_counted_for_the_address_that_a_trusted_proxy_names(address: str) -> None:
+    def guess(forwarded: str) -> int:
+        wrong = "Authorization: Bearer r8_wrong\r\n"
+        return ask(address, f"GET /v1/account HTTP/1.1\r\n{HOST}{wrong}X-Forwarded-For: {forwarded}\r\n\r\n").status
+
+    until(lambda: guess("198.51.100.1, 203.0.113.9") == 429)
+    assert guess("198.51.100.1, 203.0.113.9, 203.0.113.10") == 401
+    assert ask(address, ACCOUNT).status == 200
