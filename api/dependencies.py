@@ -23,6 +23,7 @@ from shared.errors import BodyTooLarge, Forbidden, Unauthenticated, UnsupportedM
 from shared.json_body import parse_body
 from shared.live import Feed
 from shared.settings import Settings
+from shared.sizes import size_in_words
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ Base = Annotated[str, Depends(public_base)]
 
 async def bounded(request: Request, limit: int, advice: str = "Send files as URLs instead.") -> AsyncIterator[bytes]:
     """The body piece by piece; raises BodyTooLarge as soon as it is known to be."""
-    too_large = BodyTooLarge(f"The body is larger than {limit} bytes. {advice}")
+    too_large = BodyTooLarge(f"The body is larger than {size_in_words(limit)}. {advice}")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
         raise too_large

@@ -18,6 +18,7 @@ DESCRIPTIONS = {
     409: "Not in this state; `detail` says what holds",
     413: "Too large",
     415: "Not the media type this takes",
+    416: "There is no such range",
     422: "Invalid fields",
     429: "Too many requests; `Retry-After` says for how long",
     503: "A server behind us is not reachable",

@@ -21,6 +21,7 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── DeploymentStopped
     │   ├── DeploymentInUse
     │   ├── NotAcceptable
+    │   ├── RangeNotSatisfiable     carries the size of the file
     │   ├── Throttled               carries the seconds until it may be tried again
     │   │   └── TooManyStreams
     │   ├── NotFound
@@ -120,6 +121,16 @@ class NotAcceptable(RequestError):
     """This address answers with text/event-stream, which the Accept header of the request excludes."""
 
     title = "Not acceptable"
+
+
+class RangeNotSatisfiable(RequestError):
+    """The file has no such range."""
+
+    title = "Range not satisfiable"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"The file has {size} bytes, and none in this range.")
 
 
 class InvalidRequest(RequestError):
