@@ -113,6 +113,8 @@ Base = Annotated[str, Depends(public_base)]
 
 async def bounded(request: Request, limit: int, advice: str = "Send files as URLs instead.") -> AsyncIterator[bytes]:
     """The body piece by piece; raises BodyTooLarge as soon as it is known to be."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Compressed bodies are not accepted. Send it as it is, without Content-Encoding.")
     too_large = BodyTooLarge(f"The body is larger than {size_in_words(limit)}. {advice}")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
@@ -129,8 +131,6 @@ async def json_body(request: Request, wired: Wired) -> dict[str, Any]:
     """The request's JSON object, strictly read; the caller checks its keys."""
     if request.headers.get("content-type", "application/json").partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType("Compressed bodies are not accepted. Send plain application/json.")
     return parse_body(b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)]))
 
 

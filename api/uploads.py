@@ -5,6 +5,7 @@ JSON text, as a JSON file, or as one field for each key. No row is written here.
 """
 
 import asyncio
+import logging
 import re
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from shared.file_store import Incoming
 from shared.json_body import parse_body
 from shared.sizes import size_in_words
 
+logging.getLogger("python_multipart").disabled = True
+"""It would write a line of its own about every body that it cannot read; the client is told."""
 _PIECE_BYTES = 1024 * 1024
 _FIELDS_BYTES_MAX = 64 * 1024
 _PARTS_MAX = 100

@@ -31,7 +31,7 @@ _RAW = request_body({"application/octet-stream": _BYTES})
     "/contents/{sha256}",
     operation_id="contents.create",
     response_model=contract.ReceivedContent,
-    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 422)},
+    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 415, 422)},
     openapi_extra=_RAW,
 )
 async def put_content(

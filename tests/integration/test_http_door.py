@@ -1,84 +1,27 @@
-"""What a real server does with requests that are too large, too slow, too many or not HTTP, byte by byte.
+"""What a real server does with what is too large, too slow or no HTTP, and with too many connections or streams."""
 
-One process with short times serves the file; its database and Redis are not what is tested.
-"""
-
-import asyncio
-import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from shared.database import Database
 from shared.http_door import HEADERS_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX
-from tests.database_fixtures import TOKEN, Backend, Rows, backend, redis_at
-from tests.instance import api_process, until
-from tests.raw_http import Line, RawAnswer, ask, connected
+from tests.instance import until
+from tests.raw_http import Line, ask, connected
+from tests.raw_requests import (
+    ACCOUNT,
+    BEARER,
+    CONNECTIONS,
+    GOOD,
+    HOST,
+    LIVE,
+    POST,
+    STREAMS,
+    STREAMS_OF_ONE,
+    assert_problem,
+)
 
-CONNECTIONS = 9
-STREAMS = 5
-STREAMS_OF_ONE = 3
-BOUNDS = {
-    "PINION_HEAD_SECONDS": "0.5",
-    "PINION_BODY_SECONDS": "0.5",
-    "PINION_MAX_CONNECTIONS": str(CONNECTIONS),
-    "PINION_MAX_STREAMS": str(STREAMS),
-    "PINION_STREAMS_PER_ACCOUNT": str(STREAMS_OF_ONE),
-    "PINION_RATE_LIMITS": "true",
-    "PINION_WRONG_TOKENS_PER_MINUTE": "1",
-}
-HOST = "Host: pinion.test\r\n"
-BEARER = f"Authorization: Bearer {TOKEN}\r\n"
-LIVE = f"GET /livez HTTP/1.1\r\n{HOST}\r\n"
-ACCOUNT = f"GET /v1/account HTTP/1.1\r\n{HOST}{BEARER}\r\n"
-POST = f"POST /v1/predictions HTTP/1.1\r\n{HOST}{BEARER}Content-Type: application/json\r\n"
-PREDICTION = '{"version": "pinion/echo", "input": {}}'
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with backend("embedded", tmp_path_factory.mktemp("door")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def streams(servers: Backend) -> dict[str, str]:
-    """The address of a stream for each of two accounts; the first has a token."""
-    return asyncio.run(_two_accounts(servers))
-
-
-async def _two_accounts(servers: Backend) -> dict[str, str]:
-    async with redis_at(servers.redis_url) as redis:
-        database = Database(servers.settings(), redis)
-        accounts = {name: await Rows.made(database, name) for name in ("pinion", "other")}
-        await accounts["pinion"].add_token()
-        made = {name: await rows.waiting(streams=True) for name, rows in accounts.items()}
-        await database.close()
-    return {name: f"/v1/streams/{row.id}{row.stream_token}" for name, row in made.items()}
-
-
-def environment(servers: Backend, **settings: str) -> dict[str, str]:
-    foreign = ("PINION_", "DATABASE_URL", "REDIS_URL")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    own = {"PINION_HOME": str(servers.home), "DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-    return {**kept, **own, **settings}
-
-
-@pytest.fixture(scope="module")
-def address(servers: Backend, streams: dict[str, str]) -> Iterator[str]:
-    with api_process(environment(servers, **BOUNDS)) as address:
-        yield address
-
-
-def assert_problem(answer: RawAnswer, status: int, says: str) -> None:
-    assert answer.status == status, answer
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert set(problem) >= {"title", "detail", "status"}
-    assert problem["status"] == status
-    assert says in problem["detail"]
+pytest_plugins = ("tests.bounded_api",)
 
 
 def assert_refused(line: Line, status: int, says: str) -> None:
@@ -254,7 +197,7 @@ def test_a_server_whose_places_are_all_at_work_says_so_and_that_it_lives(address
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             line = stack.enter_context(connected(address))
-            line.send(f"{POST}Prefer: wait\r\nContent-Length: {len(PREDICTION)}\r\n\r\n{PREDICTION}")
+            line.send(f"{POST}Prefer: wait\r\nContent-Length: {len(GOOD)}\r\n\r\n{GOOD}")
         until(lambda: ask(address, ACCOUNT).status == 503)
         with connected(address) as surplus:
             surplus.send(ACCOUNT)
