@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from shared import logs
+from shared import crash, logs
 from shared.http_door import Bounds, Door
 from shared.seal import seal
 from shared.settings import Settings
@@ -37,6 +37,7 @@ def main() -> None:
     settings = Settings()
     seal()
     logs.configure("api")
+    crash.arm(settings.crash_at)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
+from api.admission import Admission
 from api.callers import Callers
 from api.dependencies import Services
 from api.document import DescribedApp
@@ -90,9 +91,14 @@ def create_app(settings: Settings) -> FastAPI:
         listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with Feed(listening) as feed, Callers(database, limits) as callers, Lookups(database) as lookups:
+        async with (
+            Feed(listening) as feed,
+            Callers(database, limits) as callers,
+            Lookups(database) as lookups,
+            Admission(settings, database) as admission,
+        ):
             streams = OpenStreams(settings)
-            app.state.services = Services(settings, database, feed, callers, lookups, streams, limits)
+            app.state.services = Services(settings, database, feed, callers, lookups, admission, streams, limits)
             yield
         await redis.aclose()
         await listening.aclose()

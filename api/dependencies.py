@@ -13,6 +13,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from sqlalchemy import Row
 
+from api.admission import Admission
 from api.callers import Callers
 from api.lookups import Lookups
 from api.open_streams import OpenStreams
@@ -35,6 +36,7 @@ class Services:
     feed: Feed
     callers: Callers
     lookups: Lookups
+    admission: Admission
     streams: OpenStreams
     rate_limits: RateLimits | None
     """None where everybody may ask as often as they like."""

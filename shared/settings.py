@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import crash
 from shared.isolation import Isolation
 
 Network = IPv4Network | IPv6Network
@@ -49,6 +50,12 @@ def _sendable(token: SecretStr) -> SecretStr:
     if not _TOKEN.fullmatch(token.get_secret_value()):
         raise ValueError("a token takes letters, digits and -._~+/= only, as it has to pass through an HTTP header")
     return token
+
+
+def _crash_point(value: str) -> str:
+    if not crash.PATTERN.fullmatch(value):
+        raise ValueError("it is for tests, which know what it takes; leave it empty")
+    return value
 
 
 class Settings(BaseSettings):
@@ -136,8 +143,19 @@ class Settings(BaseSettings):
     """Tokens that do not exist, from one address, or one IPv6 network of 64 bits."""
     streams_per_account: int = Field(default=50, gt=0)
     """Event streams of an account's predictions open at one API process."""
+    account_predictions_max: int = Field(default=0, ge=0)
+    """Predictions of an account that may wait and run at once; 0: no limit, as for the next two."""
+    model_backlog_max: int = Field(default=10_000, ge=0)
+    """Predictions that may wait for one version."""
+    backlog_max: int = Field(default=100_000, ge=0)
+    """Predictions that may wait at all."""
+    queue_seconds: float = Field(default=0.0, ge=0)
+    """How long a prediction may wait to be begun before it is given up; 0: as long as it takes."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
+
+    crash_at: Annotated[str, AfterValidator(_crash_point)] = ""
+    """For tests: a point of shared/crash.py, or point:n, at which the process is killed."""
 
     def model_post_init(self, context: Any, /) -> None:
         if not self.database_url:

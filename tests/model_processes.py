@@ -13,6 +13,8 @@ from worker.process import ModelProcess
 ROOT = Path(__file__).resolve().parents[1]
 PREDICTORS = ROOT / "tests" / "predictors"
 PATIENCE_SECONDS = 20
+LIBRARIES_SECONDS = 180
+"""Until torch and transformers are imported, on a busy machine."""
 
 Start = Callable[..., Awaitable[ModelProcess]]
 
@@ -48,8 +50,8 @@ async def starting() -> AsyncIterator[Start]:
     """A way to start processes that are ready, and their end."""
     processes: list[ModelProcess] = []
 
-    async def start(predictor: str | Path, **options: Any) -> ModelProcess:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+    async def start(predictor: str | Path, seconds: float = PATIENCE_SECONDS, **options: Any) -> ModelProcess:
+        async with asyncio.timeout(seconds):
             process = await ModelProcess.start(PREDICTORS / predictor, **options)
             processes.append(process)
             await process.ready()

@@ -63,7 +63,6 @@ class ModelProcess:
         sandbox: Sandbox | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
-        describes_training: bool = True,
     ) -> "ModelProcess":
         """Returns when the model is imported and its schema known; setup() then goes on, see ready().
 
@@ -71,7 +70,7 @@ class ModelProcess:
         would be. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
-        first = start_frame(manifest, mode, describes_training=describes_training)
+        first = start_frame(manifest, mode)
         model = cls(on_setup_log, _STARTS_AGAIN if mode == "predict" else ".")
         await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
         try:
@@ -234,15 +233,18 @@ class ModelProcess:
     def _act_on(self, frame: dict[str, Any], run: Run | None) -> None:
         match frame["type"]:
             case "schema":
-                self.schema, self.concurrency = frame["openapi"], frame["concurrency"]
-                self.is_iterator, self.has_healthcheck = frame["iterator"], frame["healthcheck"]
+                self.schema, self.is_iterator = frame["openapi"], frame["iterator"]
+                self.has_healthcheck = frame["healthcheck"]
                 self._described.set()
             case "healthcheck":
                 self._health.hear(frame["number"], frame["error"])
             case "log" if run is None:
                 self._stray(frame["text"])
-            case "ready" | "setup_failed":
-                self._end_setup(frame.get("error"))
+            case "ready":
+                self.concurrency = frame["concurrency"]
+                self._end_setup(None)
+            case "setup_failed":
+                self._end_setup(frame["error"])
             case _ if run is not None:  # else nobody waits for it any more
                 self._act_on_run(frame, run)
 

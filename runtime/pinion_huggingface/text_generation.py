@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from cog import AsyncConcatenateIterator, BasePredictor, Input, concurrent
 from pinion_huggingface.loading import load_model, load_tokenizer
 from pinion_huggingface.streaming import writer_of, written
+from pinion_textgen.one_by_one import OneByOne
 from pinion_textgen.options import Options
 
 _TOGETHER = 32
@@ -33,6 +34,8 @@ class _Generating(BasePredictor):
         self.tokenizer = load_tokenizer()
         self.model = load_model(self.auto_class)
         self.writer = writer_of(self.model)
+        if isinstance(self.writer, OneByOne):  # others would wait in here, while another host might run them
+            self.__cog_concurrent_max__ = 1
 
     def _written(self, prompt: list[int], options: Options, stops: list[str]) -> AsyncConcatenateIterator[str]:
         return written(self.writer, self.tokenizer, prompt, options, stops)

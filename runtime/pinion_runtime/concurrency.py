@@ -1,6 +1,6 @@
 """How many predictions a model may run at once: the environment's word, else cog.yaml's, else the decorator's.
 
-Running them is the business of serving_async.py.
+Its setup() may find that it is fewer. Running them is the business of serving_async.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pinion_runtime.failures import ModelError
 from pinion_runtime.loading import Model
 
 _VARIABLE = "COG_MAX_CONCURRENCY"
+_MARK = "__cog_concurrent_max__"
+"""Of the decorator, on the function; a setup() that knows better sets it on the predictor."""
 
 
 def concurrency_of(model: Model, of_manifest: int | None) -> int:
@@ -25,13 +27,18 @@ def concurrency_of(model: Model, of_manifest: int | None) -> int:
     return most
 
 
+def lowered_by_setup(model: Model, most: int) -> int:
+    """What it comes to once the model is set up."""
+    return min(most, _checked(getattr(model.instance, _MARK, most), f"setup() has set {_MARK}"))
+
+
 def _most(model: Model, of_manifest: int | None) -> int:
     said = os.environ.get(_VARIABLE)
     if said:
         return _checked(int(said) if said.strip().isdigit() else 0, f"{_VARIABLE} is {said!r}")
     if of_manifest is not None:
         return of_manifest
-    of_decorator = getattr(model.predict, "__cog_concurrent_max__", 1)
+    of_decorator = getattr(model.predict, _MARK, 1)
     return _checked(of_decorator, f"@concurrent says max={of_decorator!r}")
 
 

@@ -12,8 +12,8 @@ parent to child
   healthcheck  {number}                 answered while predictions run; not while an earlier one is being answered
   (end of file)                         leave, after the predictions that run
 child to parent
-  schema        {openapi, iterator, concurrency, healthcheck}    the model is imported; setup() starts
-  ready         {}                                  setup() is done
+  schema        {openapi, iterator, healthcheck}    the model is imported; setup() starts
+  ready         {concurrency}                       setup() is done; predictions it can run at once
   setup_failed  {error}                             instead of schema or ready; the process ends
   output        {id, value, waits}                  one item of an iterator. waits: only of an item that names files,
                the model goes on when it is taken, because it may overwrite or remove them

@@ -24,6 +24,7 @@ class Model:
 
     def __init__(self, predict: Callable[..., Any], instance: Any = None) -> None:
         self.predict = predict
+        self.instance = instance
         self.signature: Signature = read_signature(predict)
         self.healthcheck: Callable[[], Any] | None = getattr(instance, "healthcheck", None)
         self._setup = getattr(instance, "setup", None)

@@ -71,7 +71,7 @@ def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
         writer.write(compose("setup_failed", {"error": text_of(error)}))
         return 1
     logs.flush()
-    writer.write(compose("ready", {}))
+    writer.write(compose("ready", {"concurrency": serving.concurrency}))
     serving.serve()
     return 0
 
@@ -89,7 +89,6 @@ def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Servi
     fields = {
         "openapi": openapi(model.signature, training.signature if training else None),
         "iterator": model.signature.is_iterator,
-        "concurrency": concurrency,
         "healthcheck": model.healthcheck is not None,
     }
     writer.write(compose("schema", fields))

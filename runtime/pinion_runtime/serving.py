@@ -70,6 +70,8 @@ def conclude(writer: FrameWriter, prediction: Prediction, outcome: Outcome, bega
 
 
 class Serving:
+    concurrency = 1
+
     def __init__(self, model: Model, control: Control, writer: FrameWriter) -> None:
         self._model = model
         self._control = control

@@ -14,6 +14,7 @@ from typing import Any, AsyncIterator, Awaitable, Iterable
 
 from cog.scope import Scope, running
 from pinion_runtime import logs
+from pinion_runtime.concurrency import lowered_by_setup
 from pinion_runtime.control import Control, Prediction
 from pinion_runtime.frames import FrameWriter, compose
 from pinion_runtime.health import HealthCheck
@@ -30,7 +31,7 @@ class AsyncServing:
         self._model = model
         self._control = control
         self._writer = writer
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._temporary = TemporaryFolder()
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)  # a setup() that is not async may ask for it
@@ -43,6 +44,7 @@ class AsyncServing:
         pending = self._model.setup()
         if inspect.isawaitable(pending):
             self._loop.run_until_complete(pending)
+        self.concurrency = lowered_by_setup(self._model, self.concurrency)
 
     def serve(self) -> None:
         self._loop.run_until_complete(self._serve())
@@ -57,7 +59,7 @@ class AsyncServing:
 
     def _take(self) -> None:
         """A callback rather than a task that waits: each turn of the loop costs a system call."""
-        while self._is_open and len(self._tasks) < self._concurrency and not self._control.inbox.empty():
+        while self._is_open and len(self._tasks) < self.concurrency and not self._control.inbox.empty():
             prediction = self._control.inbox.get_nowait()
             if prediction is None:
                 self._is_open = False
@@ -68,7 +70,7 @@ class AsyncServing:
 
     def _begin(self, prediction: Prediction) -> None:
         # Alone, a prediction owns all that the process prints, and the pipe keeps it in order with what C code prints.
-        printed = Printed(self._writer, prediction.id) if self._concurrency > 1 else None
+        printed = Printed(self._writer, prediction.id) if self.concurrency > 1 else None
         task = self._tasks[prediction] = self._loop.create_task(self._run(prediction, printed))
         task.add_done_callback(partial(self._end, prediction, printed, time.perf_counter()))
         if prediction.is_cancel_requested:
@@ -98,7 +100,7 @@ class AsyncServing:
         if printed:
             printing.set(printed)
         try:
-            if self._concurrency == 1:  # beside others there is one folder for all: tempfile knows no contexts
+            if self.concurrency == 1:  # beside others there is one folder for all: tempfile knows no contexts
                 self._temporary.open()
             output = await self._predict(prediction, printed)
         except BaseException as error:  # user code: also SystemExit must not end the process

@@ -1,6 +1,7 @@
 """A model of the Hub becomes a folder with a fitting predictor, and the predictor answers as Transformers does."""
 
 import importlib
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.hub import (  # noqa: E402
     tiny_llama,
     word_tokenizer,
 )
+from tests.model_processes import LIBRARIES_SECONDS, Start  # noqa: E402
 
 pytest_plugins = ("tests.hub_fixtures",)
 
@@ -93,6 +95,24 @@ async def test_a_stream_that_is_closed_ends_its_work(hub: Hub, load: Any, genera
     await anext(answer)
     await answer.aclose()  # to the end it would take minutes, which the next one would wait for
     assert [piece async for piece in predictor.predict("fox", 1, 1.0, 1.0, 0, 1.0, stops, 1)]
+
+
+async def test_a_model_that_cannot_be_batched_runs_one_prediction_at_a_time_and_says_why(
+    hub: Hub, start: Start, tmp_path: Path
+) -> None:
+    model = tiny_llama()
+    hub.add("ada/llama", model, byte_tokenizer())
+    model.generation_config.update(no_repeat_ngram_size=5)
+    hub.add("ada/careful", model, byte_tokenizer())
+    expected = {
+        "llama": (32, ""),
+        "careful": (1, "Predictions run one at a time: its generation_config asks for no_repeat_ngram_size.\n"),
+    }
+    for name, (concurrency, says) in expected.items():
+        with folder_of(f"hf:ada/{name}") as folder:
+            process = await start(shutil.copytree(folder, tmp_path / name), LIBRARIES_SECONDS)
+        assert process.concurrency == concurrency
+        assert says in process.setup_logs
 
 
 def test_each_kind_of_encoder_answers_in_the_way_of_its_task(hub: Hub, load: Any) -> None:
