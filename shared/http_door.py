@@ -54,6 +54,10 @@ class Refusal(NamedTuple):
 
 _MALFORMED = Refusal(400, "Bad request", "This is not a valid HTTP request.")
 _NO_HOST = Refusal(400, "Bad request", "A request needs one Host header, with the name or address it was sent to.")
+_UPGRADE = Refusal(
+    400, "Bad request", "A request with a body cannot ask for another protocol. Send it without the Upgrade header."
+)
+"""The parser skips such a body, which would then be read as the next request."""
 _URL_TOO_LONG = Refusal(
     414, "URL too long", f"The address has more than {URL_BYTES_MAX} bytes. Send large values in the body."
 )
@@ -194,6 +198,8 @@ class Connection(HttpToolsProtocol):
         self._body_began = self.loop.time()
         if not self._has_host():
             raise _Refused(_NO_HOST)
+        if self.parser.should_upgrade() and self._announces_body():
+            raise _Refused(_UPGRADE)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -224,6 +230,12 @@ class Connection(HttpToolsProtocol):
         if not given and self.parser.get_http_version() != "1.1":
             return True
         return len(given) == 1 and _HOST.fullmatch(given[0]) is not None
+
+    def _announces_body(self) -> bool:
+        lengths = (value for name, value in self.headers if name == b"content-length")
+        return any(length != b"0" for length in lengths) or any(
+            name == b"transfer-encoding" for name, _ in self.headers
+        )
 
     def _become_quiet(self) -> None:
         self._door.quiet[self] = None

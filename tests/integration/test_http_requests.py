@@ -47,6 +47,12 @@ REFUSED = {
     "no lifetime": (post(JSON + "Cancel-After: banana\r\n"), 422, "90s, 5m"),
     "too short a lifetime": (post(JSON + "Cancel-After: 0\r\n"), 422, "90s, 5m"),
     "too long a key": (post(JSON + f"Idempotency-Key: {'a' * 256}\r\n"), 422, "255"),
+    "a body and another protocol": (post(JSON + "Connection: Upgrade\r\nUpgrade: h2c\r\n"), 400, "without the Upgrade"),
+    "chunks and another protocol": (
+        f"{POST}Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "without the Upgrade",
+    ),
     "no host": (as_host(), 400, "Host header"),
     "two hosts": (as_host("a", "b"), 400, "Host header"),
     **{
