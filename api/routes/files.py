@@ -15,6 +15,7 @@ from sqlalchemy import Row, and_, select
 from api.bodies import answer
 from api.dependencies import Base, PredictionReader, PredictionWriter, Services, Wired
 from api.documentation import answers, problems, request_body
+from api.file_answer import FileAnswer
 from api.paging import Paging
 from api.uploads import receive
 from shared import contract, files, rendering
@@ -46,13 +47,10 @@ _SAFE = {
     "Access-Control-Allow-Origin": "*",
 }
 """Whatever a model or a client made, it must not act in the name of our address."""
-_TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _BYTES = {
     **answers(200, "The bytes, under the media type of the file", {"*/*": {}}),
     **answers(206, "The range of them that `Range` asked for", {"*/*": {}}),
-    **answers(400, "`Range` cannot be read", _TEXT),
-    **problems(404),
-    **answers(416, "The file has no such range", _TEXT),
+    **problems(404, 416),
 }
 
 
@@ -148,10 +146,10 @@ async def _bytes(wired: Services, row: Row[Any], disposition: str) -> Response:
     path = await asyncio.to_thread(files.content_of, wired.settings.home, row)
     if path is None:
         raise NotFound("File not found")
-    headers = {**_SAFE, "ETag": f'"{row.sha256}"'}
-    return FileResponse(
+    return FileAnswer(
         path,
-        headers=headers,
+        headers={**_SAFE, "ETag": f'"{row.sha256}"'},
+        stat_result=await asyncio.to_thread(path.stat),
         media_type=row.content_type,
         filename=row.name,
         content_disposition_type=disposition,
