@@ -31,6 +31,7 @@ _COST_BYTES = 1 << 10
 _TRIES = 5
 """In a row without a byte more at the server."""
 _PAUSE_SECONDS = 0.5
+_RAW = {"Content-Type": "application/octet-stream"}
 # The server reads a large content once more before it answers.
 _TIMEOUT = httpx.Timeout(30.0, read=900.0)
 
@@ -113,7 +114,8 @@ def _send_packed(client: httpx.Client, files: list[tuple[Path, int]]) -> None:
     """So little that it is sent from the beginning again after a cut."""
     pack = packed(_whole(place, size) for place, size in files)
     params: dict[str, int | str] = {"size": len(pack), "packed": "true"}
-    answer(client.put(f"/contents/{sha256(pack).hexdigest()}", params=params, content=pack, timeout=_TIMEOUT))
+    path = f"/contents/{sha256(pack).hexdigest()}"
+    answer(client.put(path, params=params, content=pack, headers=_RAW, timeout=_TIMEOUT))
 
 
 def _whole(place: Path, size: int) -> bytes:
@@ -129,7 +131,7 @@ def _send(client: httpx.Client, content: dict[str, Any], place: Path, passed: Ca
         f"/contents/{content['sha256']}",
         params={"offset": received, "size": size},
         content=_pieces(place, received, size, passed),
-        headers={"Content-Type": "application/octet-stream", "Content-Length": str(size - received)},
+        headers={**_RAW, "Content-Length": str(size - received)},
         timeout=_TIMEOUT,
     )
     if sent.status_code != httpx.codes.CONFLICT:  # where to go on from is asked anew

@@ -17,6 +17,7 @@ from api.documentation import problems, request_body
 from shared import contract
 from shared.contents import PACK_BYTES_MAX, Contents
 from shared.errors import BodyTooLarge
+from shared.sizes import size_in_words
 
 router = APIRouter(tags=["versions"])
 
@@ -30,7 +31,7 @@ _RAW = request_body({"application/octet-stream": _BYTES})
     "/contents/{sha256}",
     operation_id="contents.create",
     response_model=contract.ReceivedContent,
-    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 422)},
+    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 415, 422)},
     openapi_extra=_RAW,
 )
 async def put_content(
@@ -49,7 +50,7 @@ async def put_content(
     """
     largest = PACK_BYTES_MAX if packed else wired.settings.max_archive_bytes
     if size > largest:
-        raise BodyTooLarge(f"The content is larger than {largest} bytes.")
+        raise BodyTooLarge(f"The content is larger than {size_in_words(largest)}.")
     contents = Contents(wired.settings.home, caller.id)
     arrival = await asyncio.to_thread(contents.open, sha256, offset)
     try:
