@@ -42,12 +42,14 @@ _UNICODE_LINE_BREAKS = re.compile(r"\r\n|[\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029]"
 """replicate-python 1.x ends a line at each of these and would lose the rest of the token."""
 
 
-@router.get(
-    "/streams/{token}",
-    operation_id="predictions.stream",
-    response_class=StreamingResponse,
-    responses=answers(200, "Events", _EVENTS) | problems(404),
-)
+_DESCRIBED: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": answers(200, "Events", _EVENTS) | problems(404),
+}
+
+
+@router.get("/streams/{token}", operation_id="predictions.stream", **_DESCRIBED)
+@router.get("/files/streams/{token}", operation_id="predictions.stream_files", **_DESCRIBED)
 async def stream_prediction(
     token: str,
     request: Request,
@@ -55,7 +57,10 @@ async def stream_prediction(
     base: Base,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="Resume after this event.")] = None,
 ) -> StreamingResponse:
-    """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
+    """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission.
+
+    Of a model that yields nothing but files it is under `/files/streams/`, else under `/streams/`.
+    """
     row = await wired.lookups.find(token[:_ID_LENGTH])
     if row is None or not row.stream_token or row.stream_token != token[_ID_LENGTH:]:
         raise NotFound
