@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import asyncpg
@@ -26,6 +26,7 @@ from shared.connections import Connections
 from shared.queue import RedisPool, Sendable, open_redis
 from shared.settings import Settings
 from shared.tables import Timestamp
+from shared.vault import Vault, open_vault
 
 _SEND_SECONDS = 2.0
 """A Redis that hangs must not hold up whoever has just committed."""
@@ -92,9 +93,15 @@ class Transaction:
 
     def __init__(self, connection: AsyncConnection, database: "Database") -> None:
         self._connection = connection
+        self._database = database
         self.joins_writes = database.joins_writes
         self.address = database.address
         self.outbox: list[Sendable] = []
+
+    @property
+    def vault(self) -> Vault:
+        """For what is secret in rows."""
+        return self._database.vault
 
     async def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
         return await self._connection.execute(statement, rows)
@@ -114,10 +121,16 @@ class Database:
         """Whether one statement may hold several writes."""
         self._connections = Connections(self._engine, settings.database_pool // 5)
         self.address = settings.address
+        self._settings = settings
         # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
         self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
         self._checkout_seconds = checkout_seconds
         self.redis = redis
+
+    @cached_property
+    def vault(self) -> Vault:
+        """For what is secret in rows; raises SettingsError."""
+        return open_vault(self._settings)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

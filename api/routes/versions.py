@@ -48,7 +48,7 @@ _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it w
         200: {"model": contract.Version},
         201: {"model": contract.Version},
         202: {"model": contract.MissingContents},
-        **problems(413, 422),
+        **problems(413, 415, 422),
     },
     openapi_extra=json_request(contract.Push),
 )

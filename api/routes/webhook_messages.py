@@ -1,4 +1,4 @@
-"""Webhook messages: list, read with what came of each attempt, send again.
+"""Webhook messages: list, read with what came of each attempt, send again, delete.
 
 Sending is the worker's business.
 """
@@ -69,6 +69,18 @@ async def replay_webhook_message(message_id: str, caller: WebhookWriter, wired: 
     return answer(webhook_messages.shown(row), 202)
 
 
+@router.delete(
+    "/webhooks/messages/{message_id}",
+    operation_id="webhooks.messages.delete",
+    status_code=204,
+    responses=problems(404, 409),
+)
+async def delete_webhook_message(message_id: str, caller: WebhookWriter, wired: Wired) -> Response:
+    """Delete a message that was delivered or given up, with the log of its attempts."""
+    await webhook_messages.discard(wired.database, await _own(wired, caller, message_id))
+    return Response(status_code=204)
+
+
 @router.post(
     "/webhooks/replay",
     operation_id="webhooks.replay",
@@ -81,6 +93,19 @@ async def replay_webhooks(caller: WebhookWriter, wired: Wired, body: JsonBody) -
     wanted = checked(contract.ReplayRequest, body)
     replayed = await webhook_messages.replay_since(wired.database, caller.id, wanted.since, wanted.state)
     return answer({"replayed": replayed}, 202)
+
+
+@router.post(
+    "/webhooks/discard",
+    operation_id="webhooks.discard",
+    response_model=contract.Discarded,
+    responses=problems(*SENT),
+    openapi_extra=json_request(contract.DiscardRequest),
+)
+async def discard_webhooks(caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:
+    """Delete all messages that were given up and created before a moment, which are kept until then."""
+    wanted = checked(contract.DiscardRequest, body)
+    return answer({"deleted": await webhook_messages.discard_before(wired.database, caller.id, wanted.before)})
 
 
 async def _own(wired: Services, caller: Row[Any], message_id: str) -> Row[Any]:

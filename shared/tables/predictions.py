@@ -51,7 +51,7 @@ class Prediction(Table):
     status: Mapped[str] = mapped_column(String(16))
     input: Mapped[dict[str, Any]]
     secret_inputs: Mapped[list[str] | None] = mapped_column(Json(none_as_null=True))
-    """The names of those that are shown to nobody."""
+    """The names of those that are shown to nobody, and encrypted."""
     output: Mapped[Any | None] = mapped_column(Json(none_as_null=True))
     logs: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
