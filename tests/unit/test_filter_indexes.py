@@ -1,7 +1,7 @@
 """What a list is filtered by is found in its order by an index.
 
-Asked of SQLite, which needs an index's condition word for word, and without knowing how many rows there are prefers what
-was declared last. So it is asked with the tables as migrations leave them.
+Asked of SQLite, which needs an index's condition word for word, and without knowing how many rows there are prefers
+what was declared last. So it is asked with the tables as migrations leave them.
 """
 
 from collections.abc import Iterator
