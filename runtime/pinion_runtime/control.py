@@ -1,6 +1,6 @@
 """The thread that hears the parent: new predictions, cancels, and the end of the line.
 
-It runs no user code; predictions are run by serving.py in the main thread.
+It runs no user code; predictions are run by serving.py and its likes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ class Prediction(Cancelable):
         self.files = files
         self.context = context or {}
         self.taken: SimpleQueue[None] = SimpleQueue()  # an entry for each output with files that has been stored
+        self.wakers: list[Callable[[], None]] = []  # of what waits where no exception reaches it
         self.left: str | None = None  # name of its temporary folder, once that is to be removed
+
+    def be_woken(self) -> None:
+        """After a cancel: whatever it waits for, its thread has to go on for the exception to strike."""
+        self.taken.put(None)
+        for wake in list(self.wakers):
+            wake()
 
 
 class Control:
