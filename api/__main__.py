@@ -11,7 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from shared import logs
+from shared import crash, logs
+from shared.http_door import Bounds, Door
 from shared.seal import seal
 from shared.settings import Settings
 
@@ -34,12 +35,14 @@ def main() -> None:
     settings = Settings()
     seal()
     logs.configure("api")
+    crash.arm(settings.crash_at)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=_door(settings).connection,  # type: ignore[arg-type]  # whatever makes a protocol will do
+        ws="none",
         access_log=False,
         log_level="warning",
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
@@ -47,6 +50,10 @@ def main() -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     Server(config).run(sockets=[_listen(settings)])
+
+
+def _door(settings: Settings) -> Door:
+    return Door(Bounds(settings.max_connections, settings.head_seconds, settings.body_seconds, ("/livez",)))
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import errors
+from api.admission import Admission
 from api.callers import Callers
 from api.dependencies import Services
 from api.document import DescribedApp
 from api.lookups import Lookups
 from api.rate_limits import AllowanceHeaders, RateLimits
+from api.request_ids import RequestIds
 from api.routes import (
     account,
     collections,
@@ -72,6 +74,13 @@ class VersionPrefix:
         await self._app(scope, receive, send)
 
 
+class App(DescribedApp):
+    """With ids around everything: what Starlette calls middleware stands inside of where unexpected failures end."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return RequestIds(super().build_middleware_stack())
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; opens its connections when it is started."""
 
@@ -81,14 +90,19 @@ def create_app(settings: Settings) -> FastAPI:
         listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with Feed(listening) as feed, Callers(database) as callers, Lookups(database) as lookups:
-            app.state.services = Services(settings, database, feed, callers, lookups, limits)
+        async with (
+            Feed(listening) as feed,
+            Callers(database) as callers,
+            Lookups(database) as lookups,
+            Admission(settings, database) as admission,
+        ):
+            app.state.services = Services(settings, database, feed, callers, lookups, admission, limits)
             yield
         await redis.aclose()
         await listening.aclose()
         await database.close()
 
-    app = DescribedApp(lifespan=lifespan)
+    app = App(lifespan=lifespan)
     rooms = (
         predictions,
         stream,

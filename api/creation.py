@@ -13,8 +13,9 @@ from api.bodies import answer
 from api.create_options import CreateOptions
 from api.dependencies import Services
 from api.versions_cache import Runnable
-from shared import contract, creates, files, lifecycle, rendering
+from shared import contract, crash, creates, files, lifecycle, rendering
 from shared.contract import WebhookEvent
+from shared.errors import Overloaded, QueueFull, TooManyAtOnce
 from shared.webhooks import check_url
 
 _WAIT_MARGIN_SECONDS = 0.2
@@ -49,7 +50,23 @@ async def create(
         deployment=deployment,
         **webhook_wishes(wired, wanted),
     )
-    return await accepted(wired, base, await creates.create(wired.database, request, identity), options)
+    return await accepted(wired, base, await stored(wired, request, identity), options)
+
+
+async def stored(
+    wired: Services, request: lifecycle.Request, identity: creates.Identity, accept: creates.Accept = creates.store
+) -> Any:
+    """The row of what there is room for, or of what was made before; raises TooManyAtOnce, QueueFull or Overloaded."""
+    try:
+        await wired.admission.let_in(request)
+    except (TooManyAtOnce, QueueFull, Overloaded):
+        if earlier := await creates.find(wired.database, identity):
+            return earlier
+        raise
+    crash.at("before_insert")
+    row = await creates.create(wired.database, request, identity, accept)
+    crash.at("before_answer")
+    return row
 
 
 async def accepted(wired: Services, base: str, row: Any, options: CreateOptions) -> Response:

@@ -13,6 +13,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from sqlalchemy import Row
 
+from api.admission import Admission
 from api.callers import Callers
 from api.lookups import Lookups
 from api.rate_limits import Bucket, RateLimits
@@ -33,6 +34,7 @@ class Services:
     feed: Feed
     callers: Callers
     lookups: Lookups
+    admission: Admission
     rate_limits: RateLimits | None
     """None where everybody may ask as often as they like."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -17,8 +17,9 @@ from shared import contract
 ABOUT = """\
 Replicate's HTTP API on your own machines: its official clients work with another base URL and another token.
 
-Every address also works without `/v1`. Errors are `application/problem+json`; lists come in pages whose `next` is
-followed as it is. Operations that Replicate does not have say «Ours».
+Every address also works without `/v1`. Every answer has an `X-Request-Id`, your own if you send one. Errors are
+`application/problem+json`; lists come in pages whose `next` is followed as it is. Operations that Replicate does not
+have say «Ours».
 """
 TAGS = {
     "predictions": "A prediction is one run of a version: `starting`, `processing`, then `succeeded`, `failed` or "

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from shared import errors
@@ -69,6 +70,7 @@ def install(app: FastAPI) -> None:
     for unreachable in (OperationalError, InterfaceError, PoolTimeoutError, RedisError, OSError):
         app.add_exception_handler(unreachable, _unavailable)
     app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -133,6 +135,12 @@ def _database(request: Request, error: Exception) -> Response:
     return _unexpected(request, error)
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    """A client that left before its body was complete; nobody hears this answer."""
+    return _named(request, errors.MalformedBody("The body was cut short."))
+
+
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("unexpected failure", path=request.url.path, exc_info=error)
-    return problem(500, "Internal error", "Something went wrong on our side. The server's log says what.")
+    detail = "Something went wrong on our side. The server's log says what, beside the X-Request-Id of this answer."
+    return problem(500, "Internal error", detail)

@@ -165,7 +165,7 @@ async def measure(rounds: int, process: subprocess.Popen[str], started: float) -
         first = {"version": "pinion/tiny-t5", "input": {"prompt": "spell: 4217"}}
         await finished(client, (await client.request("POST", "/v1/predictions", first))["id"])
         once = {"up to first answer s": time.perf_counter() - started, **idle_megabytes(process)}
-        push_no_op()
+        push("no-op")
         model = await client.request("GET", "/v1/models/pinion/no-op")
         version = model["latest_version"]["id"]
         redis = await create_pool(RedisSettings.from_dsn(PLAIN_REDIS))
@@ -177,9 +177,10 @@ async def measure(rounds: int, process: subprocess.Popen[str], started: float) -
     report(pairs, once)
 
 
-def push_no_op() -> None:
+def push(name: str) -> None:
+    """A model of the folder beside this file, in which dashes are underscores."""
     environment = {**os.environ, "PINION_API_TOKEN": TOKEN, "PINION_PORT": str(PORT)}
-    command = [PROJECT / "pinion", "push", str(PROJECT / "benchmarks" / "no_op"), "pinion/no-op"]
+    command = [PROJECT / "pinion", "push", str(PROJECT / "benchmarks" / name.replace("-", "_")), f"pinion/{name}"]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from benchmarks.service import PORT, PROJECT, TOKEN, Figures, finished, pinion, push_no_op
+from benchmarks.service import PORT, PROJECT, TOKEN, Figures, finished, pinion, push
 from benchmarks.timing import milliseconds, pace, paced
 from benchmarks.wire import Client, Receiver
 
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="pb-") as home, pinion(home):
-        push_no_op()
+        push("no-op")
         found = asyncio.run(measure(rounds, another_account(home)))
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
     print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}, ", end="")

@@ -254,11 +254,21 @@ def migrate() -> None:
 
 
 @app.command()
-def check() -> None:
-    """Check this code: style, types, and who imports whom."""
-    from cli.checks import check
+def check(
+    since: Annotated[str, typer.Option(help="How far back to look at what has ended: 30m, 2h, 7d.")] = "1d",
+) -> None:
+    """Judge a running installation: whether everything that must hold of it does. It only reads."""
+    from cli.check import check
 
-    check()
+    check(since)
+
+
+@app.command()
+def lint() -> None:
+    """Check this code: style, types, and who imports whom."""
+    from cli.checks import lint
+
+    lint()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -1,4 +1,4 @@
-"""`pinion check` and `pinion test`: the tools that guard this code, one after the other.
+"""`pinion lint` and `pinion test`: the tools that guard this code, one after the other.
 
 What they demand is set in pyproject.toml.
 """
@@ -23,7 +23,7 @@ _SHARED = ("--numprocesses", "2", "--dist", "loadgroup")
 """Each of the two ways to run Pinion has a process: see tests/conftest.py."""
 
 
-def check() -> None:
+def lint() -> None:
     """Run all of them, also after one has found something: one wants to know everything at once."""
     failed = [" ".join(tool) for tool in _TOOLS if not _succeeds(tool)]
     if failed:
@@ -31,8 +31,8 @@ def check() -> None:
 
 
 def test(arguments: Sequence[str]) -> None:
-    """The checks, then the tests, shared by two processes; the arguments are pytest's."""
-    check()
+    """The linters, then the tests, shared by two processes; the arguments are pytest's."""
+    lint()
     if not _succeeds(("pytest", *_SHARED, *arguments)):
         raise Failure("Tests failed.")
 

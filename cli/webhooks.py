@@ -4,10 +4,9 @@ What was asked for goes to stdout; sentences for people to stderr.
 """
 
 import json
-import re
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -15,10 +14,9 @@ import httpx
 
 from cli.client import answer, connect
 from cli.failure import Failure
+from cli.moments import moment
 from cli.printing import say, show
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_AGO = re.compile(r"(\d{1,5})([smhd])")
 _TEST_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _RESPONSE_CHARACTERS = 200
@@ -59,7 +57,7 @@ def replay(message: str | None, since: str | None, url: str | None, *, is_delive
             say(f"{message} is sent again. See what comes: pinion webhook show {message}")
             return
         state = "delivered" if is_delivered else "dead"
-        body = {"since": _moment(since or "", datetime.now(UTC)).isoformat(), "state": state}
+        body = {"since": moment(since or "", datetime.now(UTC)).isoformat(), "state": state}
         count = answer(client.post("/webhooks/replay", json=body))["replayed"]
         say(f"{count} {'message is' if count == 1 else 'messages are'} sent again.")
 
@@ -127,16 +125,3 @@ def _response(message: dict[str, Any]) -> str:
     response = message["log"][-1]["response"] or ""
     readable = "".join(each for each in response[:_RESPONSE_CHARACTERS] if each.isprintable())
     return f": {readable}" if readable else ""
-
-
-def _moment(text: str, now: datetime) -> datetime:
-    """A moment as written, or so long ago."""
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Failure(
-            f"{text} is no moment: write it like 2026-11-27T08:00:00Z, or 90m, 12h, 3d for so long ago."
-        ) from None
-    return moment if moment.tzinfo else moment.astimezone()

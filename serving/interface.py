@@ -4,6 +4,7 @@ Other spellings of numbers are read as `leniency` says. Nothing is fetched or ru
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from serving.leniency import read_leniently
@@ -19,6 +20,18 @@ class Interface:
     def __init__(self, openapi: dict[str, Any]) -> None:
         self.document = openapi
         self._schema = compile_schema(openapi)
+        self.is_iterator = openapi["components"]["schemas"]["Output"].get("x-cog-array-type") == "iterator"
+
+    @property
+    def is_trainable(self) -> bool:
+        return "TrainingInput" in self.document["components"]["schemas"]
+
+    @cached_property
+    def of_training(self) -> "Interface":
+        """What train() takes and gives, in the place of what predict() does; UnsupportedSchema."""
+        schemas = self.document["components"]["schemas"]
+        its_own = {"Input": schemas["TrainingInput"], "Output": schemas["TrainingOutput"]}
+        return Interface({**self.document, "components": {"schemas": {**schemas, **its_own}}})
 
     def check(self, given: Any) -> dict[str, Any]:
         """The input as the model takes it, without what it does not know; InvalidRequest names all that is wrong."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from serving.app import App
+from shared.http_door import Bounds, Door
 
 _KEEP_ALIVE_SECONDS = 30
 """Longer than clients keep idle connections, so that a request never meets one that is being closed."""
@@ -25,7 +26,7 @@ class Listening(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 make_app(self.stop),
-                http="httptools",
+                http=Door(Bounds(always_answered=("/health-check",))).connection,  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

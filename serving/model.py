@@ -5,6 +5,8 @@ What runs on it is decided in `runs`; how it is spoken to stands in worker/proce
 
 import asyncio
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +21,7 @@ from worker.events import SetupFailed
 from worker.inputs import Download
 from worker.process import ModelProcess
 from worker.provisions import python_for_folder
+from worker.shelf import Say
 from worker.weights import Weights
 
 _BACK_OFF_SECONDS = (0.0, 1.0, 5.0, 15.0, 60.0)
@@ -44,18 +47,19 @@ class Health(StrEnum):
 
 
 class Model:
+    busy = "Already running a prediction"
+
     def __init__(self, options: Options, download: Download) -> None:
+        self.folder = options.folder
         self._options = options
         self._download = download
+        self.python: Path | None = None
+        """That it runs on, once everything is there that it needs to start."""
         self._process: ModelProcess | None = None
         self._health = Health.UNKNOWN
         self._has_been_ready = False
         self._setup: dict[str, Any] = {}
         self.interface: Interface | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self._options.folder
 
     @property
     def health(self) -> Health:
@@ -74,11 +78,12 @@ class Model:
         """Predictions it can run at once."""
         return self._process.concurrency if self._process else 1
 
-    def ready(self) -> tuple[ModelProcess, Interface]:
-        """The process that takes predictions now; raises ModelNotReady."""
+    def ready(self) -> tuple[Callable[[Say], nullcontext[ModelProcess]], Interface]:
+        """The process that takes predictions now, which is not theirs to end; raises ModelNotReady."""
         if self.health != Health.READY or self._process is None or self.interface is None:
             raise ModelNotReady(_REASONS.get(self.health))
-        return self._process, self.interface
+        process = self._process
+        return lambda say: nullcontext(process), self.interface
 
     async def complaint(self) -> str | None:
         """Why a ready model says that it is not well; asked anew each time."""
@@ -94,12 +99,12 @@ class Model:
         Raises SetupFailed when the model's environment or weights cannot be had, as then there is nothing to serve.
         """
         self._begin()
-        python = await self._provide()
+        self.python = await self._provide()
         failures = 0
         while True:
             began = monotonic()
             try:
-                process = await self._start(python)
+                process = await self._start(self.python)
             except SetupFailed as failure:
                 self._fail(failure)
                 if not self._has_been_ready:
@@ -134,7 +139,6 @@ class Model:
             python=python,
             setup_limit=self._options.setup_limit,
             on_setup_log=_echo,
-            describes_training=False,  # it is not done here, and who reads the document would ask for it
         )
         self._process = process
         try:

@@ -1,4 +1,4 @@
-"""One prediction: where it stands, what it has brought forth so far, and how that looks to a client.
+"""One prediction or training: where it stands, what it has brought forth so far, and how that looks to a client.
 
 It lives in memory only. Who runs it, and who is told, is decided elsewhere.
 """
@@ -18,15 +18,15 @@ from worker.metrics import apply
 class Prediction:
     """Running from the moment it is made; `ended` is done when it has its final status."""
 
-    def __init__(self, wish: Wish, interface: Interface, *, is_iterator: bool, history_events: int) -> None:
+    def __init__(self, wish: Wish, interface: Interface, history_events: int) -> None:
         self.id, self.input = wish.id, wish.input
         self.history = History(history_events)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.outputs, self.prints = 0, 0  # how many came, for whoever wants to know whether there is news
         self.status = "processing"
         self._shown_input = interface.shown(wish.input)
-        self._is_iterator = is_iterator
-        self._output: Any = [] if is_iterator else None
+        self._is_iterator = interface.is_iterator
+        self._output: Any = [] if self._is_iterator else None
         self._logs: list[str] = []
         self._error: str | None = None
         self._metrics: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""The predictions that run now: begun while there is room, canceled, followed to their end, and then forgotten.
+"""The predictions, or trainings, that run now: begun while there is room, canceled, followed to their end, forgotten.
 
-The model's process is kept by `model`; what a client hears of a prediction stands in `prediction`.
+The process of each comes from `model` or `training`; what a client hears of it stands in `prediction`.
 """
 
 import asyncio
@@ -9,30 +9,51 @@ import sys
 import tempfile
 import traceback
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from serving.files import Files
 from serving.interface import Interface
-from serving.model import Model
 from serving.prediction import Prediction
 from serving.webhooks import Webhooks
 from serving.wish import Wish
 from shared.errors import FileUnavailable, ModelBusy
-from worker.events import Done
+from worker.events import Canceled, Done, Log, SetupFailed
 from worker.inputs import InputFiles
+from worker.interruption import Interruptible
 from worker.outputs import OutputFiles
 from worker.process import ModelProcess
+from worker.shelf import Say
 
 PATIENCE_SECONDS = 0.1
 """How long a prediction waits for a seat before it is refused. Clients of a busy server come again at once, and
 refusing them a hundred times costs more than the prediction they wait behind."""
 
 
+Opening = Callable[[Say], AbstractAsyncContextManager[ModelProcess]]
+"""The process for one run, as long as it needs it; what is printed before it begins is told. Raises SetupFailed."""
+
+
+class Runner(Protocol):
+    """Where runs get their process: the one of the model, or one each."""
+
+    folder: Path
+    busy: str
+    """What a client is told when there is no seat."""
+
+    @property
+    def concurrency(self) -> int: ...
+
+    def ready(self) -> tuple[Opening, Interface]:
+        """Raises ModelNotReady, or NotFound without a train()."""
+
+
 class Runs:
-    def __init__(self, model: Model, files: Files, webhooks: Webhooks, history_events: int) -> None:
-        self._model = model
+    def __init__(self, runner: Runner, files: Files, webhooks: Webhooks, history_events: int) -> None:
+        self._runner = runner
         self._files = files
         self._webhooks = webhooks
         self._history_events = history_events
@@ -42,7 +63,11 @@ class Runs:
 
     @property
     def is_full(self) -> bool:
-        return len(self._running) >= self._model.concurrency
+        return len(self._running) >= self._runner.concurrency
+
+    def interface(self) -> Interface:
+        """What they may be given; raises ModelNotReady, or NotFound without a train()."""
+        return self._runner.ready()[1]
 
     def find(self, prediction_id: str) -> Prediction | None:
         run = self._running.get(prediction_id)
@@ -78,11 +103,11 @@ class Runs:
                 turn.set_result(None)
 
     def _begin(self, wish: Wish) -> Prediction:
-        process, interface = self._model.ready()
+        opening, interface = self._runner.ready()
         if self.is_full or wish.id in self._running:
-            raise ModelBusy
-        prediction = Prediction(wish, interface, is_iterator=process.is_iterator, history_events=self._history_events)
-        run = self._running[wish.id] = _Run(prediction, wish, process, interface, self._files, self._model.folder)
+            raise ModelBusy(self._runner.busy)
+        prediction = Prediction(wish, interface, self._history_events)
+        run = self._running[wish.id] = _Run(prediction, wish, opening, interface, self._files, self._runner.folder)
         self._webhooks.follow(prediction, wish)
         task = asyncio.create_task(self._carry_out(run))
         self._tasks.add(task)
@@ -117,68 +142,54 @@ class Runs:
 
 
 class _Run:
-    """One prediction on its way: files in, the model, files out."""
+    """One prediction on its way: a process for it, files in, the model, files out."""
 
     def __init__(
-        self, prediction: Prediction, wish: Wish, process: ModelProcess, interface: Interface, files: Files, own: Path
+        self, prediction: Prediction, wish: Wish, opening: Opening, interface: Interface, files: Files, own: Path
     ) -> None:
         self.prediction = prediction
-        self._process = process
+        self._opening = opening
         self._interface = interface
         self._context = wish.context
         self._inputs = InputFiles(files.download)
+        self._interruptible = Interruptible()
+        self.cancel = self._interruptible.interrupt
         headers = {"x-prediction-id": prediction.id, **wish.trace}
-        self._outputs = OutputFiles(partial(files.store, headers), (own,), prediction.take, self._stop)
-        self._given = interface.completed(prediction.input)
-        self._wanted = interface.files(self._given)
-        self._stay = process.stay(prediction.id)
-        self._fetching: asyncio.Task[dict[str, str]] | None = None
-        self._is_canceled = False
-
-    def cancel(self) -> None:
-        """Harmless at any time; what is done stays done."""
-        self._is_canceled = True  # neither the fetching nor the model may have heard of it yet
-        if self._fetching:
-            self._fetching.cancel()
-        self._stop()
-
-    def _stop(self) -> bool:
-        return self._process.cancel(self.prediction.id)
+        self._outputs = OutputFiles(partial(files.store, headers), (own,), prediction.take, self.cancel)
 
     async def carry_out(self) -> Done:
         try:
-            if not self._wanted:
-                return await self._run_model(self._given, [])
-            folder = await asyncio.to_thread(_new_folder)
-            try:
-                return await self._run_with_files(folder)
-            finally:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        finally:
-            await self._outputs.close()
-            await self._stay.end()
-
-    async def _run_with_files(self, folder: Path) -> Done:
-        if self._is_canceled:
-            return Done("canceled")
-        self._fetching = asyncio.create_task(self._inputs.fetch(self._wanted, folder))
-        await asyncio.wait({self._fetching})
-        if self._fetching.cancelled():
-            return Done("canceled")
-        try:
-            paths = self._fetching.result()
+            async with AsyncExitStack() as stack:
+                return await self._run(stack)
+        except SetupFailed as failure:
+            return Done("failed", error=f"The training could not be set up: {failure.message}")
         except FileUnavailable as failure:
             return Done("failed", error=failure.message)
-        return await self._run_model(self._interface.with_files(self._given, paths), list(paths))
-
-    async def _run_model(self, given: dict[str, Any], files: list[str]) -> Done:
-        if self._is_canceled:
+        except Canceled:
             return Done("canceled")
-        done = await self._process.predict(
-            self.prediction.id, given, self._outputs.take, files=files, context=self._context
-        )
+
+    async def _run(self, stack: AsyncExitStack) -> Done:
+        async with self._interruptible.preparation():
+            process = await stack.enter_async_context(self._opening(self._say))
+            stack.push_async_callback(process.stay(self.prediction.id).end)
+            stack.push_async_callback(self._outputs.close)
+            given, files = await self._with_files(stack)
+        with self._interruptible.stopped_by(lambda: process.cancel(self.prediction.id)):
+            done = await process.predict(
+                self.prediction.id, given, self._outputs.take, files=files, context=self._context
+            )
         return await self._outputs.settled(done)
 
+    async def _with_files(self, stack: AsyncExitStack) -> tuple[dict[str, Any], list[str]]:
+        """The input with its files on this host until the end, and the names of those; FileUnavailable."""
+        given = self._interface.completed(self.prediction.input)
+        wanted = self._interface.files(given)
+        if not wanted:
+            return given, []
+        folder = Path(tempfile.mkdtemp(prefix="pinion-"))  # so short: a thread would outlive a cancel, and leave it
+        stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
+        paths = await self._inputs.fetch(wanted, folder)
+        return self._interface.with_files(given, paths), list(paths)
 
-def _new_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="pinion-"))
+    def _say(self, text: str) -> None:
+        self.prediction.take(Log(text))

@@ -13,6 +13,7 @@ from serving.model import Model
 from serving.options import Options
 from serving.outside import Outside
 from serving.runs import Runs
+from serving.training import Trainer
 from serving.webhooks import Webhooks
 from shared.tasks import end
 
@@ -21,23 +22,30 @@ if TYPE_CHECKING:
 
 
 async def serve(options: Options, listener: socket.socket) -> None:
-    """Until a signal or `POST /shutdown`, and then until the last prediction has ended."""
+    """Until a signal or `POST /shutdown`, and then until the last prediction and training have ended."""
     if options.readiness_file:
         options.readiness_file.unlink(missing_ok=True)  # left by the container's run before this one
     outside = Outside()
     files = Files(outside, options.upload_url)
     model = Model(options, files.download)
     webhooks = Webhooks(outside, options.webhook_interval, options.webhook_token)
-    runs = Runs(model, files, webhooks, options.history_events)
+    predictions = Runs(model, files, webhooks, options.history_events)
+    trainings = Runs(Trainer(model, options.setup_limit), files, webhooks, options.history_events)
+
+    def cancel_all() -> None:
+        predictions.cancel_all()
+        trainings.cancel_all()
+
     keeper = asyncio.create_task(model.keep())
     try:
         listening = await asyncio.to_thread(_load)
         server = listening(
-            lambda stop: App(model, runs, stop), runs.cancel_all, ignores_sigterm=options.ignores_sigterm
+            lambda stop: App(model, predictions, trainings, stop), cancel_all, ignores_sigterm=options.ignores_sigterm
         )
         keeper.add_done_callback(server.stop_if_failed)
         await server.serve([listener])
-        await runs.drain()
+        await predictions.drain()
+        await trainings.drain()
         await webhooks.close()
         if keeper.done():
             keeper.result()

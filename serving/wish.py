@@ -1,4 +1,4 @@
-"""What a client asks for: the body of a prediction, read and checked, in the words of Cog's own refusals.
+"""What a client asks for: the body of a prediction or training, read and checked, in the words of Cog's own refusals.
 
 Nothing is started or fetched here.
 """
@@ -22,7 +22,7 @@ _VALUES_MAX = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A prediction that could be begun."""
+    """A prediction, or a training, that could be begun."""
 
     id: str
     input: dict[str, Any]
@@ -74,7 +74,7 @@ def _wrong_id(body: Mapping[str, Any], path_id: str | None) -> list[Problem]:
     if given is not None and not isinstance(given, str):
         return [Problem("type_error.str", "id", "str type expected")]
     if given is not None and path_id is not None and given != path_id:
-        return [Problem("value_error", "id", "prediction ID must match the ID supplied in the URL")]
+        return [Problem("value_error", "id", "must be the ID supplied in the URL")]
     return []
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.contract import VersionStatus, Visibility
 from shared.database import Database, Transaction, clock
-from shared.errors import InvalidRequest, Problem
+from shared.errors import InvalidRequest, InvalidVersion, Problem
 from shared.ids import new_id
 from shared.queue import BuildJob
 from shared.tables import Model, Version
@@ -194,6 +194,14 @@ async def lock_model_of(transaction: Transaction, version_id: str) -> None:
     """Whoever changes a model and a version of it begins with the model, so that no two wait for each other."""
     of_version = select(Version.model_id).where(Version.id == version_id).scalar_subquery()
     await transaction.execute(select(Model.id).where(Model.id == of_version).with_for_update())
+
+
+async def hold(transaction: Transaction, version_id: str) -> None:
+    """Keep a version from being deleted until the transaction is over; raises InvalidVersion if it just was."""
+    await lock_model_of(transaction, version_id)
+    is_ready = (Version.id == version_id, Version.status == VersionStatus.READY)
+    if (await transaction.execute(select(Version.id).where(*is_ready))).one_or_none() is None:
+        raise InvalidVersion
 
 
 async def _make_newest(transaction: Transaction, row: Row[Any]) -> None:

@@ -3,7 +3,7 @@
 By its Idempotency-Key, or because it says that it retries. What a prediction is made of is the business of `lifecycle`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from time import time
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Row, select
 from sqlalchemy.exc import IntegrityError
 
 from shared import lifecycle
@@ -27,6 +27,8 @@ RETRY_SECONDS = 600.0
 _REUSED = Problem(
     "reused", "Idempotency-Key", "The key was used for another request. Take a new key for a new request."
 )
+Accept = Callable[[Database, lifecycle.Request], Awaitable[Row[Any]]]
+"""Stores what is new; raises IntegrityError for what came with the key of another."""
 # Clients take every first answer but this for the last one.
 _AS_ACCEPTED: dict[str, Any] = {
     "status": Status.STARTING,
@@ -62,24 +64,44 @@ def identify(account_id: str, key: str | None, retries: int, path: str, body: Ma
     return Identity(_digest(fingerprint, "retry", int(time() // RETRY_SECONDS)), fingerprint, is_retry=True)
 
 
-async def create(database: Database, request: lifecycle.Request, identity: Identity) -> Any:
+async def store(database: Database, request: lifecycle.Request) -> Row[Any]:
+    """In one statement."""
+    async with database.single_statement() as transaction:
+        return await lifecycle.create(transaction, request)
+
+
+async def create(database: Database, request: lifecycle.Request, identity: Identity, accept: Accept = store) -> Any:
     """Store a prediction, or find what the same request made before: its row, as it was when it was accepted.
 
-    One statement, or two for what comes again. InvalidRequest if the key was used for something else.
+    A statement more for what comes again. InvalidRequest if the key was used for something else.
     """
-    if identity.is_retry:
-        is_recent = Prediction.created_at > clock(-RETRY_SECONDS)
-        if earlier := await _made_before(database, Prediction.fingerprint == identity.fingerprint, is_recent):
-            return earlier
+    if earlier := await _tried_before(database, identity):
+        return earlier
     try:
-        async with database.single_statement() as transaction:
-            return await lifecycle.create(transaction, request)
+        return await accept(database, request)
     except IntegrityError:
-        is_same = Prediction.create_key == request.create_key
-        earlier = await _made_before(database, is_same) if request.create_key else None
-        if earlier is None:
-            raise
-    if earlier.fingerprint != request.fingerprint:
+        if earlier := await _made_with_key(database, identity):
+            return earlier
+        raise
+
+
+async def find(database: Database, identity: Identity) -> Any:
+    """What the same request made before, as it was when it was accepted; InvalidRequest as above."""
+    return await _tried_before(database, identity) or await _made_with_key(database, identity)
+
+
+async def _tried_before(database: Database, identity: Identity) -> Any:
+    if not identity.is_retry:
+        return None
+    is_recent = Prediction.created_at > clock(-RETRY_SECONDS)
+    return await _made_before(database, Prediction.fingerprint == identity.fingerprint, is_recent)
+
+
+async def _made_with_key(database: Database, identity: Identity) -> Any:
+    if identity.create_key is None:
+        return None
+    earlier = await _made_before(database, Prediction.create_key == identity.create_key)
+    if earlier and earlier.fingerprint != identity.fingerprint:
         raise InvalidRequest([_REUSED])
     return earlier
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Float
 
+from shared import crash
 from shared.connections import Connections
 from shared.queue import RedisPool, Sendable, open_redis
 from shared.settings import Settings
@@ -127,6 +128,7 @@ class Database:
         """Everything in one round trip; a failure costs time, never a prediction."""
         if not outbox:
             return
+        crash.at("before_send")
         pipe = self.redis.pipeline(transaction=False)
         for item in outbox:
             item.write(pipe)

@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, o
 from sqlalchemy.exc import IntegrityError
 
 from shared import lifecycle
-from shared.catalog import NAME, lock_model_of
-from shared.contract import TERMINAL, VersionStatus
+from shared.catalog import NAME, hold
+from shared.contract import TERMINAL
 from shared.database import Database, Transaction, clock
-from shared.errors import DeploymentInUse, InvalidRequest, InvalidVersion, Problem
+from shared.errors import DeploymentInUse, InvalidRequest, Problem
 from shared.ids import new_id
 from shared.live import DeploymentsChanged
-from shared.tables import Account, Deployment, Prediction, Release, Version
+from shared.tables import Account, Deployment, Prediction, Release
 
 _QUIET_SECONDS = 15 * 60.0
 """As long must nothing have been asked of a deployment before it can be deleted, as on Replicate."""
@@ -113,10 +113,7 @@ async def change(database: Database, account: Row[Any], found: Row[Any], changes
 
 
 async def _release(transaction: Transaction, account: Row[Any], deployment_id: str, number: int, wish: Wish) -> None:
-    await lock_model_of(transaction, wish.version_id)  # so that it is not deleted meanwhile
-    is_ready = (Version.id == wish.version_id, Version.status == VersionStatus.READY)
-    if (await transaction.execute(select(Version.id).where(*is_ready))).one_or_none() is None:
-        raise InvalidVersion
+    await hold(transaction, wish.version_id)
     row = {"deployment_id": deployment_id, "number": number, "created_by": account.id, **asdict(wish)}
     await transaction.execute(insert(Release).values(**row, created_at=clock()))
     transaction.outbox.append(DeploymentsChanged())

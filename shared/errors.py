@@ -21,11 +21,14 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── DeploymentStopped
     │   ├── DeploymentInUse
     │   ├── Throttled               carries the seconds until it may be tried again
+    │   │   ├── TooManyAtOnce
+    │   │   └── QueueFull
     │   ├── NotFound
     │   ├── StillNeeded             it cannot be removed yet; the message says what has to go first
     │   └── Conflict
     │       └── ModelBusy
     ├── Unavailable                 ours to repair; the same request may work later
+    │   ├── Overloaded
     │   ├── QueueUnavailable
     │   ├── DatabaseUnavailable
     │   ├── ModelNotReady
@@ -166,9 +169,32 @@ class Throttled(RequestError):
 
     title = "Request was throttled"
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, message: str | None = None) -> None:
         self.retry_after = retry_after
-        super().__init__(f"Request was throttled. Your rate limit resets in ~{retry_after}s.")
+        super().__init__(message or f"Request was throttled. Your rate limit resets in ~{retry_after}s.")
+
+
+class TooManyAtOnce(Throttled):
+    """The account has as many predictions waiting and running as it may have at once."""
+
+    _RETRY_SECONDS = 5
+
+    def __init__(self, most: int) -> None:
+        advice = "Create more when some of them have ended."
+        message = f"You have {most} predictions that wait or run, the most there may be at once. {advice}"
+        super().__init__(self._RETRY_SECONDS, message)
+
+
+class QueueFull(Throttled):
+    """The queue of the model is full."""
+
+    title = "Queue full"
+
+    def __init__(self, model: str, waiting: int, retry_after: int) -> None:
+        advice = f"Try again in about {max(retry_after, 1)} s."
+        super().__init__(
+            max(retry_after, 1), f"The queue for this model is full: {waiting} predictions wait for {model}. {advice}"
+        )
 
 
 class NotFound(RequestError):
@@ -197,6 +223,12 @@ class Unavailable(PinionError):
     """The service cannot do this at the moment."""
 
     title = "Service unavailable"
+
+
+class Overloaded(Unavailable):
+    """As many predictions wait as this server keeps. Try again when some of them have ended."""
+
+    title = "Overloaded"
 
 
 class QueueUnavailable(Unavailable):

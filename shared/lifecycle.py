@@ -226,6 +226,13 @@ async def expire(transaction: Transaction, prediction_id: str) -> Row[Any] | Non
     return await _stop(transaction, and_(_T.id == prediction_id, IS_OVERDUE), status=Status.ABORTED, error=_OVERDUE)
 
 
+async def outwait(transaction: Transaction, row: Row[Any], seconds: float) -> Row[Any] | None:
+    """`starting → aborted` for what has waited too long; None if it has moved on since `row` was read."""
+    waited = f"The prediction was not started within {seconds:g} s, the longest it may wait here."
+    gone = await _change(transaction, _is_unchanged(row), status=Status.ABORTED, error=waited, completed_at=clock())
+    return await _complete(transaction, gone)
+
+
 async def _stop(transaction: Transaction, condition: ColumnElement[bool], **if_waiting: Any) -> Row[Any] | None:
     # One statement: between two, a prediction could come back into the queue and be seen by neither.
     is_waiting, ended = _T.status == Status.STARTING, {**if_waiting, "completed_at": clock()}

@@ -5,7 +5,7 @@ A cache and a hint: the row in the database is the truth, and a reader that hear
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -130,7 +130,9 @@ class Feed:
     def __init__(self, redis: Redis) -> None:
         self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
         self._followers: defaultdict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
+        self._subscribed: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._changes: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # commands that meet on a closed connection would each open one
         self._is_behind = True  # somebody may follow a channel we are not subscribed to
 
@@ -140,29 +142,43 @@ class Feed:
 
     async def __aexit__(self, *exc: object) -> None:
         if self._task:
-            await end(self._task)
+            await end(self._task, *self._changes)
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     @asynccontextmanager
     async def follow(self, name: str) -> AsyncIterator["asyncio.Queue[bytes]"]:
         """Hear everything told on a channel from now on."""
         heard: asyncio.Queue[bytes] = asyncio.Queue()
-        is_first = name not in self._followers
         self._followers[name].add(heard)
         try:
-            if is_first:
-                await self._change(self._pubsub.subscribe, name)
+            if name not in self._subscribed:
+                await self._settle(name)
             yield heard
         finally:
             self._followers[name].discard(heard)
             if not self._followers[name]:
                 del self._followers[name]
-                await self._change(self._pubsub.unsubscribe, name)
+                await self._settle(name)
 
-    async def _change(self, command: Callable[..., Awaitable[Any]], name: str) -> None:
+    async def _settle(self, name: str) -> None:
+        """Have a channel subscribed to or not, as its followers want it when it is our turn.
+
+        In a task of its own: whoever is canceled meanwhile leaves it neither to others nor to nobody half done.
+        """
+        change = start(self._change(name))
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+        await asyncio.shield(change)
+
+    async def _change(self, name: str) -> None:
         try:
             async with self._turn:
-                await command(name)
+                if name in self._followers and name not in self._subscribed:
+                    await self._pubsub.subscribe(name)
+                    self._subscribed.add(name)
+                elif name in self._subscribed and name not in self._followers:
+                    self._subscribed.discard(name)
+                    await self._pubsub.unsubscribe(name)
         except (RedisError, OSError) as error:
             self._is_behind = True
             _log.warning("live feed cut off", error=str(error))
@@ -182,7 +198,9 @@ class Feed:
         """Subscribe to all that is followed, and to one channel more: there must be something to listen to."""
         self._is_behind = False
         async with self._turn:
-            await self._pubsub.subscribe("pinion:feed", *self._followers)
+            followed = set(self._followers)
+            await self._pubsub.subscribe("pinion:feed", *followed)
+            self._subscribed |= followed
 
     def _hand_out(self, message: dict[str, Any] | None) -> None:
         if message and message["type"] == "message":

@@ -5,7 +5,6 @@ Nothing is executed here, and no job carries more than an id: the row in the dat
 
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from time import time
 from typing import Any, ClassVar, Protocol, cast
 
@@ -23,16 +22,47 @@ from sqlalchemy import Row
 
 from shared.contract import Kind
 
-EXPIRY = timedelta(days=30)
+_EXPIRY_MILLISECONDS = 30 * 86_400_000
 """A queue entry outlives any backlog; arq's own day would drop jobs silently."""
+_NOBODY = ""
+"""In the place of an account, where all jobs stand in one line."""
+_BELL_LIMIT = 64
+_BELL_SECONDS = 5
+SERVED = "served"
+"""Beside the next turn of each account: the turn that was taken last."""
 _VERSIONS = "pinion:versions"
 """Versions with a queue of their own, for workers to look into."""
-_CLOSE = "return redis.call('EXISTS', KEYS[1]) == 0 and redis.call('SREM', KEYS[2], ARGV[1])"
+_CLOSE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    redis.call('DEL', KEYS[2])
+    redis.call('SREM', KEYS[3], ARGV[1])
+end
+"""
+# An entry's score is its turn. An account's next turn comes one after its last, but not before the turn that is being
+# served: so accounts take turns however much each has waiting, and each has its own jobs in their order. A queue that
+# is empty begins anew; one whose turns Redis has lost goes on behind what waits in it.
+_PUT = f"""
+local queue, turns, id, account = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
+if not redis.call('ZSCORE', queue, id) then  -- what waits already keeps its place
+    local last = redis.call('ZRANGE', queue, -1, -1, 'WITHSCORES')[2]
+    if not last then
+        redis.call('DEL', turns)
+        redis.call('HSET', turns, '{SERVED}', 1)
+    end
+    local known = redis.call('HMGET', turns, '{SERVED}', account)
+    local turn = math.max(tonumber(known[1] or last or 0), tonumber(known[2] or 0))
+    redis.call('ZADD', queue, turn, id)
+    redis.call('HSET', turns, account, turn + 1)
+    redis.call('PEXPIRE', turns, ARGV[4])
+end
+redis.call('RPUSH', KEYS[4], id)
+redis.call('LTRIM', KEYS[4], -{_BELL_LIMIT}, -1)
+redis.call('EXPIRE', KEYS[4], {_BELL_SECONDS})
+"""
 BUILD_QUEUE = "pinion:build"
 TRAIN_QUEUE = "pinion:train"
 DELIVER_QUEUE = "pinion:deliver"
-_BELL_LIMIT = 64
-_BELL_SECONDS = 5
 
 RedisPool = ArqRedis
 """What other rooms call it: only this one and `worker.app` know arq."""
@@ -58,16 +88,17 @@ def bell(queue: str) -> str:
     return f"{queue}:bell"
 
 
-def _write(pipe: Pipeline, queue: str, function: str, job_id: str, *arguments: Any) -> None:
+def turns(queue: str) -> str:
+    """Hash that says whose turn is when in this queue."""
+    return f"{queue}:turns"
+
+
+def _write(pipe: Pipeline, queue: str, account_id: str, function: str, job_id: str, *arguments: Any) -> None:
     # arq's own enqueue_job takes three round trips to make ids unique. Ours are unique by their delivery number,
     # and a half-written entry must be overwritten rather than respected.
-    now = int(time() * 1000)
-    job = serialize_job(function, arguments, {}, None, now, serializer=encode)
-    pipe.psetex(job_key_prefix + job_id, EXPIRY, job)
-    pipe.zadd(queue, {job_id: now}, nx=True)  # what waits already keeps its place
-    pipe.rpush(bell(queue), job_id)
-    pipe.ltrim(bell(queue), -_BELL_LIMIT, -1)
-    pipe.expire(bell(queue), _BELL_SECONDS)
+    job = serialize_job(function, arguments, {}, None, int(time() * 1000), serializer=encode).decode()
+    keys = queue, turns(queue), job_key_prefix + job_id, bell(queue)
+    pipe.eval(_PUT, len(keys), *keys, job_id, account_id, job, str(_EXPIRY_MILLISECONDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,7 @@ class PredictJob:
     prediction_id: str
     delivery: int
     version_id: str
+    account_id: str = _NOBODY
 
     @property
     def job_id(self) -> str:
@@ -87,7 +119,7 @@ class PredictJob:
         return predict_queue(self.version_id)
 
     def write(self, pipe: Pipeline) -> None:
-        _write(pipe, self.queue, "predict", self.job_id, self.prediction_id, self.delivery)
+        _write(pipe, self.queue, self.account_id, "predict", self.job_id, self.prediction_id, self.delivery)
         pipe.sadd(_VERSIONS, self.version_id)  # last: see close_queues
 
 
@@ -97,6 +129,7 @@ class TrainJob:
 
     training_id: str
     delivery: int
+    account_id: str = _NOBODY
     queue: ClassVar[str] = TRAIN_QUEUE
 
     @property
@@ -104,14 +137,14 @@ class TrainJob:
         return f"{self.training_id}:{self.delivery}"
 
     def write(self, pipe: Pipeline) -> None:
-        _write(pipe, self.queue, "train", self.job_id, self.training_id, self.delivery)
+        _write(pipe, self.queue, self.account_id, "train", self.job_id, self.training_id, self.delivery)
 
 
 def job_of(row: Row[Any]) -> PredictJob | TrainJob:
     """What stands for a waiting prediction or training."""
     if row.kind == Kind.TRAINING:
-        return TrainJob(row.id, row.delivery)
-    return PredictJob(row.id, row.delivery, row.version_id)
+        return TrainJob(row.id, row.delivery, row.account_id)
+    return PredictJob(row.id, row.delivery, row.version_id, row.account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +159,7 @@ class BuildJob:
         return f"{self.version_id}:{self.delivery}"
 
     def write(self, pipe: Pipeline) -> None:
-        _write(pipe, BUILD_QUEUE, "build", self.job_id, self.version_id, self.delivery)
+        _write(pipe, BUILD_QUEUE, _NOBODY, "build", self.job_id, self.version_id, self.delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +174,7 @@ class DeliverJob:
         return f"deliver:{self.lane}:{self.key}"
 
     def write(self, pipe: Pipeline) -> None:
-        _write(pipe, DELIVER_QUEUE, "deliver", self.job_id, self.lane)
+        _write(pipe, DELIVER_QUEUE, _NOBODY, "deliver", self.job_id, self.lane)
 
 
 async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:
@@ -152,6 +185,14 @@ async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:
         pipe.exists(job_key_prefix + job_id)
     answers = await pipe.execute() if jobs else []
     return [score is None or not exists for score, exists in zip(answers[::2], answers[1::2], strict=True)]
+
+
+async def entries(redis: Redis) -> set[str]:
+    """Ids of the predictions and trainings that have an entry in a queue, whether it is still of use or not."""
+    pipe = redis.pipeline(transaction=False)
+    for queue in (TRAIN_QUEUE, *map(predict_queue, await open_queues(redis))):
+        pipe.zrange(queue, 0, -1)
+    return {entry.decode().partition(":")[0] for queued in await pipe.execute() for entry in queued}
 
 
 def open_redis(url: str, *, connections: int = 20) -> RedisPool:
@@ -183,8 +224,7 @@ def _open(
         retry_on_error=retry_on,
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
     )
-    milliseconds = int(EXPIRY.total_seconds() * 1000)
-    redis = ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=milliseconds)
+    redis = ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=_EXPIRY_MILLISECONDS)
     redis.auto_close_connection_pool = True  # the pool is ours alone, so closing the client closes its connections
     return redis
 
@@ -199,5 +239,6 @@ async def close_queues(redis: Redis, version_ids: Iterable[str]) -> None:
     """Those that are empty; what is put in at the same moment opens its queue again, because it does so last."""
     pipe = redis.pipeline(transaction=False)
     for version_id in version_ids:
-        pipe.eval(_CLOSE, 2, predict_queue(version_id), _VERSIONS, version_id)
+        keys = predict_queue(version_id), turns(predict_queue(version_id)), _VERSIONS
+        pipe.eval(_CLOSE, len(keys), *keys, version_id)
     await pipe.execute()

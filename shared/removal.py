@@ -9,11 +9,12 @@ from sqlalchemy import Row, and_, delete, func, select, update
 
 from shared import deployments, examples
 from shared.catalog import lock_model_of
-from shared.contract import VersionStatus, Visibility
+from shared.contract import TERMINAL, VersionStatus, Visibility
 from shared.database import Database, Transaction, clock
 from shared.errors import NotFound, StillNeeded
 from shared.settings import Settings
 from shared.tables import CollectedModel, Deployment, Model, Prediction, Release, Version
+from shared.trainings import IS_TRAINING
 
 _PUBLIC = "The model is public, and others may rely on it. Make it private first: PATCH it with visibility `private`."
 
@@ -66,6 +67,10 @@ async def _why_version_stays(transaction: Transaction, model: Row[Any], version_
         return "A deployment of another account runs this version."
     if found:
         return f"The deployment {found.name} runs this version. Let it run another one, or delete it first."
+    goes_on = (Prediction.version_id == version_id, Prediction.status.not_in(TERMINAL))
+    training = select(Prediction.id).where(IS_TRAINING, Prediction.account_id == model.account_id, *goes_on).limit(1)
+    if training_id := (await transaction.execute(training)).scalar_one_or_none():
+        return f"The training {training_id} is based on this version. Cancel it, or wait until it has ended."
     return None
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import crash
 from shared.isolation import Isolation
 
 Network = IPv4Network | IPv6Network
@@ -49,6 +50,12 @@ def _sendable(token: SecretStr) -> SecretStr:
     if not _TOKEN.fullmatch(token.get_secret_value()):
         raise ValueError("a token takes letters, digits and -._~+/= only, as it has to pass through an HTTP header")
     return token
+
+
+def _crash_point(value: str) -> str:
+    if not crash.PATTERN.fullmatch(value):
+        raise ValueError("it is for tests, which know what it takes; leave it empty")
+    return value
 
 
 class Settings(BaseSettings):
@@ -98,6 +105,12 @@ class Settings(BaseSettings):
     """How models are kept away from the service: by a sandbox, as processes only, or auto: as accounts ask for it."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
+    max_connections: int = Field(default=5000, gt=0)
+    """Open connections of an API process, as far as its limit of open files allows."""
+    head_seconds: float = Field(default=10.0, gt=0)
+    """How long the headers of a request may take to arrive."""
+    body_seconds: float = Field(default=60.0, gt=0)
+    """How long a body may take, besides a second for every 8 KiB that have arrived."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
@@ -124,8 +137,19 @@ class Settings(BaseSettings):
     """Looks of an account at single predictions, which clients repeat until one has ended."""
     requests_per_minute: int = Field(default=3000, gt=0)
     """Everything else an account asks for."""
+    account_predictions_max: int = Field(default=0, ge=0)
+    """Predictions of an account that may wait and run at once; 0: no limit, as for the next two."""
+    model_backlog_max: int = Field(default=10_000, ge=0)
+    """Predictions that may wait for one version."""
+    backlog_max: int = Field(default=100_000, ge=0)
+    """Predictions that may wait at all."""
+    queue_seconds: float = Field(default=0.0, ge=0)
+    """How long a prediction may wait to be begun before it is given up; 0: as long as it takes."""
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
+
+    crash_at: Annotated[str, AfterValidator(_crash_point)] = ""
+    """For tests: a point of shared/crash.py, or point:n, at which the process is killed."""
 
     def model_post_init(self, context: Any, /) -> None:
         if not self.database_url:

@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, literal, select, update
 
 from shared import catalog, files, lifecycle
-from shared.contract import Status
+from shared.contract import Kind, Status
 from shared.database import Database, Transaction, clock
 from shared.errors import FileUnavailable
 from shared.file_names import FILE_KEY
@@ -20,6 +20,7 @@ from shared.lifecycle import Progress
 from shared.storage import derive_version, derived_id
 from shared.tables import Prediction, Version
 
+IS_TRAINING = Prediction.kind == literal(Kind.TRAINING, literal_execute=True)  # a parameter would hide the index
 _CANCELED = "The training that made this version was canceled."
 
 
@@ -35,6 +36,13 @@ class Build:
     """Whether somebody has asked for the training to be canceled."""
     seen_at: datetime
     """By the database's clock."""
+
+
+async def accept(database: Database, request: lifecycle.Request) -> Row[Any]:
+    """Store one, whose version then stays until it has ended; raises InvalidVersion if that was just deleted."""
+    async with database.transaction() as transaction:
+        await catalog.hold(transaction, request.version_id)
+        return await lifecycle.create(transaction, request)
 
 
 async def make_version(

@@ -56,6 +56,8 @@ SCHEMA: dict[str, Any] = {
         }
     },
 }
+_SCHEMAS = SCHEMA["components"]["schemas"]
+TRAINABLE = SCHEMA | {"components": {"schemas": _SCHEMAS | {"TrainingInput": _SCHEMAS["Input"]}}}
 
 
 @dataclass

@@ -116,8 +116,11 @@ def _serving(kind: type[Kind]) -> Iterator[Kind]:
         def log_message(self, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256  # with the usual five, connections made at once would wait for a second or more
+
+    server = Server(("127.0.0.1", 0), Handler)
     receiver = kind(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -52,8 +52,15 @@ class Served:
         return self.client.post("/predictions", json=body, headers=headers)
 
     def model_process(self) -> psutil.Process:
+        return self._model_processes()[0]
+
+    def training_process(self, predictor: int) -> psutil.Process:
+        """The one beside the one that predicts, once there is one."""
+        return until(lambda: next((each for each in self._model_processes() if each.pid != predictor), None), 20)
+
+    def _model_processes(self) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return next(child for child in children if any("pinion_runtime/main.py" in word for word in child.cmdline()))
+        return [child for child in children if any("pinion_runtime/main.py" in word for word in child.cmdline())]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 
 import uvloop
 
-from shared import logs
+from shared import crash, logs
 from shared.seal import seal
 from shared.settings import Settings
 from worker import roles
@@ -23,7 +23,9 @@ def main() -> None:
     seal()
     logs.configure(f"worker-{sys.argv[1]}")
     logging.getLogger("arq").setLevel(logging.ERROR)
-    uvloop.run(role(Settings()))
+    settings = Settings()
+    crash.arm(settings.crash_at)
+    uvloop.run(role(settings))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from arq.worker import func
 from redis.exceptions import RedisError
 
 from shared.ids import new_id
-from shared.queue import RedisPool, bell, decode, encode
+from shared.queue import SERVED, RedisPool, bell, decode, encode, turns
 from shared.tasks import end, start
 from worker.together import Together
 
@@ -33,21 +33,25 @@ _RENEW_SECONDS = 2
 _READ_LIMIT = 1000
 """Entries stay at the head of the queue while they run; more than run anywhere at once must be visible."""
 _TAKE = f"""
-local queue, lease_seconds, room, limit = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local ids = ARGV[4] and {{unpack(ARGV, 4)}} or redis.call('ZRANGE', queue, 0, limit - 1)
+local queue, lease_seconds, room, last = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]) - 1
+if ARGV[4] then
+    local place = redis.call('ZRANK', queue, ARGV[4])
+    if not place then return {{}} end
+    last = math.min(last, place)  -- what stands before it has an earlier turn
+end
 local taken = {{}}
-for _, id in ipairs(ids) do
+for _, id in ipairs(redis.call('ZRANGE', queue, 0, last)) do
     if #taken >= 2 * room then break end
-    if redis.call('ZSCORE', queue, id)
-            and redis.call('SET', '{in_progress_key_prefix}' .. id, 1, 'NX', 'EX', lease_seconds) then
+    if redis.call('SET', '{in_progress_key_prefix}' .. id, 1, 'NX', 'EX', lease_seconds) then
         local is_first = redis.call('SET', '{retry_key_prefix}' .. id, 1, 'NX', 'EX', 86400)
         taken[#taken + 1] = id
         taken[#taken + 1] = is_first and redis.call('GET', '{job_key_prefix}' .. id) or ''
+        if is_first then redis.call('HSET', KEYS[2], '{SERVED}', redis.call('ZSCORE', queue, id)) end
     end
 end
 return taken
 """
-"""Locks jobs nobody runs and hands them out, in one step on the server: pairs of id and content."""
+"""Locks jobs nobody runs and hands them out in their turn, in one step on the server: pairs of id and content."""
 _log = structlog.get_logger()
 
 
@@ -85,13 +89,14 @@ class BellWorker(arq.Worker):
         await self._take()
         await self.heart_beat()
 
-    async def _take(self, *job_ids: str) -> int:
-        """Start jobs, those named or the oldest, as far as there is room; how many it were."""
+    async def _take(self, *named: str) -> int:
+        """Start those whose turn it is, up to the one named, as far as there is room; how many it were."""
         async with self._turn:  # the bell and the poll must not fill the same seat
             room = self.max_jobs - self.job_counter
             if room <= 0 or not self.allow_pick_jobs:
                 return 0
-            taken = await self._script(keys=[self.queue_name], args=[_LEASE_SECONDS, room, _READ_LIMIT, *job_ids])
+            keys = [self.queue_name, turns(self.queue_name)]
+            taken = await self._script(keys=keys, args=[_LEASE_SECONDS, room, _READ_LIMIT, *named])
             for job_id, job in zip(taken[::2], taken[1::2], strict=True):
                 self._start(job_id.decode(), job)
             return len(taken) // 2

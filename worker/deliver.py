@@ -15,16 +15,16 @@ from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from shared import webhook_secrets, webhooks
+from shared import crash, webhook_secrets, webhooks
 from shared.contract import WebhookEvent
 from shared.database import Database, Transaction, clock
-from shared.errors import OutboundError
+from shared.errors import ConnectFailed, ConnectionLost, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from worker.app import BellWorker
-from worker.outbound import USER_AGENT, Outbound, post
+from worker.outbound import USER_AGENT, Answer, Outbound, post
 from worker.receivers import Receiver, Receivers
-from worker.schedule import Outcome, answered, held_back, pause, reason, turn, turns, unanswered
+from worker.schedule import Outcome, answered, held_back, pause, paused, reason, turn, turns, unanswered
 
 _SNAPSHOT_SECONDS = 5.0
 """The most a message of a running prediction may hold up those behind it."""
@@ -32,6 +32,7 @@ _SNAPSHOTS = (WebhookEvent.START, WebhookEvent.OUTPUT, WebhookEvent.LOGS)
 _COME_AGAIN_SECONDS = 10.0
 """After which a lane looks again whose receiver has so many waiting that it cannot be remembered."""
 _CLAIM_MARGIN_SECONDS = 15.0
+_EARLY_SECONDS = 1.0
 _SECRET_CACHE_SECONDS = 5.0
 _log = structlog.get_logger()
 
@@ -85,11 +86,12 @@ class Sender:
 
     async def _work_off(self, lane: str) -> str | None:
         """Send what is due; the answer is a lane that waited for the place which is free now."""
-        if self._receivers.must_wait(lane):
+        receiver = self._receivers.waited_for(lane)
+        if receiver and receiver.is_full:
             return None
+        self._receivers.leave_line(lane)
         async with self.database.single_statement() as transaction:
             message = await self._claim(transaction, lane)
-        receiver = None
         while message:
             receiver = self._receivers.of(message.account_id, message.host)
             if receiver.is_full:
@@ -99,11 +101,14 @@ class Sender:
                     message = await self._claim(transaction, lane)
                 continue
             with receiver.place():
+                crash.at("before_post")
                 outcome = await self._take_turn(message, receiver)
+            crash.at("after_post")
             async with self.database.transaction() as transaction:
                 await self._settle(transaction, message, outcome)
                 message = await self._claim(transaction, lane)
-        return receiver.next_lane() if receiver else None
+            crash.at("after_note")
+        return receiver.account.next_lane() if receiver else None
 
     async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
@@ -113,24 +118,33 @@ class Sender:
 
     async def _put_back(self, message: Row[Any], receiver: Receiver) -> bool:
         """As if it had not been claimed. True: go on at once; else when a place is free, or the lane comes again."""
-        seconds = 0.0 if receiver.may_be_waited_for else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
+        is_news = message.attempts == 1
+        has_room = receiver.has_room_in_line(is_news=is_news)
+        seconds = 0.0 if has_room else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
         again = {"state": "pending", "attempts": message.attempts - 1, "next_attempt_at": clock(seconds)}
         async with self.database.single_statement() as transaction:
             await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**again))
         if not receiver.is_full:  # asked again, because a place may have become free meanwhile
             return not seconds
         if not seconds:
-            self._receivers.wait(message.lane, receiver)
+            self._receivers.wait(message.lane, receiver, is_news=is_news)
         return False
 
     async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:
         """An attempt, unless the receiver is left alone for now; the last one is never left out."""
+        heeds_pause = not (message.endpoint_id or message.replayed_after)  # an endpoint is disabled, and a replay meant
+        if heeds_pause and receiver.is_paused(message.url):
+            return paused()
         is_last = turn(message) >= turns(WebhookEvent.COMPLETED, self.settings.webhook_retries)
         if receiver.rest_seconds and not is_last:
             return held_back(receiver.rest_seconds)
         outcome = await self._attempt(message)
         if outcome.is_about_host:
             receiver.note(is_well=outcome.is_host_well)
+        if outcome.is_gone and not message.endpoint_id:
+            receiver.pause(message.url)
+        elif outcome.is_delivered:
+            receiver.resume(message.url)
         return outcome
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
@@ -142,12 +156,23 @@ class Sender:
             seconds = min(seconds, _SNAPSHOT_SECONDS)
         begin = perf_counter()
         try:
-            answer = await post(self.client, message.url, message.body, headers, total=timedelta(seconds=seconds))
+            answer = await self._post(message, headers, seconds)
         except Exception as error:  # whatever it is, the lane must go on and the attempt must count
             if not isinstance(error, OutboundError):
                 _log.error("webhook attempt broke", message_id=message.id, exc_info=error)
             return unanswered(error, round((perf_counter() - begin) * 1000))
         return answered(answer)
+
+    async def _post(self, message: Row[Any], headers: dict[str, str], seconds: float) -> Answer:
+        """Once more at once if the connection failed early: a receiver closes kept ones when it likes."""
+        begin = perf_counter()
+        try:
+            return await post(self.client, message.url, message.body, headers, total=timedelta(seconds=seconds))
+        except (ConnectFailed, ConnectionLost):
+            left = seconds - (perf_counter() - begin)
+            if left < seconds - _EARLY_SECONDS:
+                raise
+        return await post(self.client, message.url, message.body, headers, total=timedelta(seconds=left))
 
     async def _signing_secrets(self, account_id: str) -> list[str]:
         until, secrets = self._secrets.get(account_id, (0.0, []))

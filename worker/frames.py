@@ -35,7 +35,7 @@ class Lines:
         return lines
 
 
-def start_frame(manifest: Manifest, mode: str, *, describes_training: bool) -> dict[str, Any]:
+def start_frame(manifest: Manifest, mode: str) -> dict[str, Any]:
     """SetupFailed when the model has nothing of that mode."""
     if mode == "train" and manifest.train is None:
         raise SetupFailed('cog.yaml names nothing to train, like `train: "train.py:train"`.')
@@ -43,6 +43,6 @@ def start_frame(manifest: Manifest, mode: str, *, describes_training: bool) -> d
         "type": "start",
         "mode": mode,
         "reference": manifest.reference,
-        "train": manifest.train if describes_training or mode == "train" else None,
+        "train": manifest.train,
         "concurrency": manifest.concurrency,
     }

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import lifecycle
+from shared import crash, lifecycle
 from shared.database import Database
 from shared.errors import FileUnavailable
 from shared.settings import Settings
@@ -56,6 +56,7 @@ class Predictor:
         with self.ledger.carrying(prediction_id):
             row = await self.ledger.claim(prediction_id, delivery)
             if row:
+                crash.at("after_claim")
                 await self._carry_out(queue, row)
 
     async def _carry_out(self, queue: BellWorker, row: Row[Any]) -> None:

@@ -63,7 +63,6 @@ class ModelProcess:
         sandbox: Sandbox | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
-        describes_training: bool = True,
     ) -> "ModelProcess":
         """Returns when the model is imported and its schema known; setup() then goes on, see ready().
 
@@ -71,7 +70,7 @@ class ModelProcess:
         would be. In mode `train` its predictions are trainings.
         """
         manifest = await asyncio.to_thread(read_manifest, source)
-        first = start_frame(manifest, mode, describes_training=describes_training)
+        first = start_frame(manifest, mode)
         model = cls(on_setup_log, _STARTS_AGAIN if mode == "predict" else ".")
         await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
         try:

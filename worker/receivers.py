@@ -1,30 +1,70 @@
 """How the hosts are doing that accounts send to: how many requests are under way, who waits, and which have failed.
 
-One slow or dead receiver must hold up nobody else. Known to this process alone; nothing is sent or written here.
+One slow or dead receiver must hold up nobody else, and neither must an account that has many of them. Known to this
+process alone; nothing is sent or written here.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
+from weakref import WeakValueDictionary
 
-_PLACES = 4
-"""Requests of one account to one host at the same time."""
+from worker.shares import Pool, Share
+
+PLACES = 100
+"""Requests at the same time, of all accounts."""
+_HOST_PLACES = 4
+"""Of one account to one host."""
 _FAILURES_MAX = 10
 """Failures in a row after which a host is left alone for a while."""
 _REST_SECONDS = 60.0
-_WAITING_MAX = 100
+_PAUSE_SECONDS = 3600.0
+"""For how long nothing goes to an address that wants nothing more."""
+_PAUSED_MAX = 100
+_LINE_MAX = 500
+"""As many as the sweep rings for at a time."""
+_WAITING_MAX = 20_000
 _KNOWN_MAX = 10_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Sharer:
+    """An account, beside the others."""
+
+    places: Share
+    waiting: Share
+    _waited_for: "dict[Receiver, None]" = field(default_factory=dict)
+    """Those of its receivers that lanes wait for."""
+
+    def next_lane(self) -> str | None:
+        """A lane that may go on now, of its receivers by turns."""
+        found = None if self.places.is_full else next((each for each in self._waited_for if not each.is_full), None)
+        if found is None:
+            return None
+        self._waited_for[found] = self._waited_for.pop(found)  # the last one from now on
+        return found.next_lane()
+
+    def note_line(self, receiver: "Receiver") -> None:
+        """Whether anybody waits for that receiver may have changed."""
+        if receiver.is_waited_for:
+            self._waited_for.setdefault(receiver)
+        else:
+            self._waited_for.pop(receiver, None)
+
+
+@dataclass(slots=True, eq=False)
 class Receiver:
     """One host, as one account has met it."""
 
+    account: Sharer
     failures: int = 0
     under_way: int = 0
     _rests_until: float = 0.0
-    _waiting: dict[str, None] = field(default_factory=dict)
+    _paused: dict[str, float] = field(default_factory=dict)
+    _lines: tuple[dict[str, None], dict[str, None]] = field(default_factory=lambda: ({}, {}))
+    """Lanes with something new, and lanes with what is sent again: a long replay holds up no news."""
+    _line: int = 0
 
     @property
     def rest_seconds(self) -> float:
@@ -34,18 +74,17 @@ class Receiver:
     @property
     def is_full(self) -> bool:
         """Whether a request has to wait. After a rest one alone finds out how the host is."""
-        places = 1 if self._is_failing and not self.rest_seconds else _PLACES
-        return self.under_way >= places
+        places = 1 if self._is_failing and not self.rest_seconds else _HOST_PLACES
+        return self.under_way >= places or self.account.places.is_full
 
     @property
-    def may_be_waited_for(self) -> bool:
-        """Whether one more lane can be remembered; further ones have to come again."""
-        return len(self._waiting) < _WAITING_MAX
+    def is_waited_for(self) -> bool:
+        return any(self._lines)
 
     @property
     def is_forgettable(self) -> bool:
         """Whether nothing is lost if it is met anew."""
-        return not (self.under_way or self.failures or self._waiting)
+        return not (self.under_way or self.failures or self._paused or self.is_waited_for)
 
     @property
     def _is_failing(self) -> bool:
@@ -55,27 +94,57 @@ class Receiver:
     def place(self) -> Iterator[None]:
         """Held while a request is under way."""
         self.under_way += 1
+        self.account.places.take()
         try:
             yield
         finally:
             self.under_way -= 1
+            self.account.places.give_back()
 
     def note(self, *, is_well: bool) -> None:
         """What a request told of the host."""
         self.failures = 0 if is_well else self.failures + 1
         self._rests_until = monotonic() + _REST_SECONDS
 
-    def await_place(self, lane: str) -> None:
+    def pause(self, url: str) -> None:
+        """That address wants nothing more."""
+        self._paused[url] = monotonic() + _PAUSE_SECONDS
+        if len(self._paused) > _PAUSED_MAX:
+            self.resume(next(iter(self._paused)))
+
+    def resume(self, url: str) -> None:
+        """It does again."""
+        self._paused.pop(url, None)
+
+    def is_paused(self, url: str) -> bool:
+        """Whether nothing should be sent to that address."""
+        if self._paused.get(url, 0.0) > monotonic():
+            return True
+        self.resume(url)
+        return False
+
+    def has_room_in_line(self, *, is_news: bool) -> bool:
+        """Whether one more lane can be remembered; further ones have to come again."""
+        return len(self._lines[not is_news]) < _LINE_MAX and not self.account.waiting.is_full
+
+    def line_up(self, lane: str, *, is_news: bool) -> None:
         """Let a lane go on when a place is free."""
-        self._waiting[lane] = None
+        self._lines[not is_news][lane] = None
+        self.account.waiting.take()
+        self.account.note_line(self)
 
-    def release(self, lane: str) -> None:
+    def leave_line(self, lane: str) -> None:
         """The lane goes on now."""
-        self._waiting.pop(lane, None)
+        for line in self._lines:
+            if lane in line:
+                del line[lane]
+                self.account.waiting.give_back()
+        self.account.note_line(self)
 
-    def next_lane(self) -> str | None:
-        """The lane that has waited longest and may go on now."""
-        return next(iter(self._waiting)) if self._waiting and not self.is_full else None
+    def next_lane(self) -> str:
+        """The one that has waited longest, of both lines by turns."""
+        self._line = not self._line
+        return next(iter(self._lines[self._line] or self._lines[not self._line]))
 
 
 @dataclass(slots=True)
@@ -84,28 +153,36 @@ class Receivers:
 
     _known: dict[tuple[str, str], Receiver] = field(default_factory=dict)
     _waited_for: dict[str, Receiver] = field(default_factory=dict)
+    _sharers: WeakValueDictionary[str, Sharer] = field(default_factory=WeakValueDictionary)
+    """Known as long as a receiver of theirs is."""
+    _places: Pool = field(default_factory=lambda: Pool(PLACES))
+    _waiting: Pool = field(default_factory=lambda: Pool(_WAITING_MAX))
 
     def of(self, account_id: str, host: str) -> Receiver:
         """The one, met anew if it is not known."""
+        if receiver := self._known.get((account_id, host)):
+            return receiver
         if len(self._known) >= _KNOWN_MAX:
             self._forget()
-        return self._known.setdefault((account_id, host), Receiver())
+        sharer = self._sharers.get(account_id) or Sharer(Share(self._places), Share(self._waiting))
+        self._sharers[account_id] = sharer
+        self._known[account_id, host] = receiver = Receiver(sharer)
+        return receiver
 
-    def must_wait(self, lane: str) -> bool:
-        """Whether the lane waits for a receiver that has no place yet; if one is free it waits no more."""
-        receiver = self._waited_for.get(lane)
-        if receiver is None:
-            return False
-        if receiver.is_full:
-            return True
-        self._waited_for.pop(lane)
-        receiver.release(lane)
-        return False
+    def waited_for(self, lane: str) -> Receiver | None:
+        """The one that the lane waits for."""
+        return self._waited_for.get(lane)
 
-    def wait(self, lane: str, receiver: Receiver) -> None:
+    def leave_line(self, lane: str) -> None:
+        """The lane waits no more."""
+        if receiver := self._waited_for.pop(lane, None):
+            receiver.leave_line(lane)
+
+    def wait(self, lane: str, receiver: Receiver, *, is_news: bool) -> None:
         """Remember a lane until its receiver has a place."""
-        receiver.await_place(lane)
-        self._waited_for[lane] = receiver
+        if lane not in self._waited_for:
+            receiver.line_up(lane, is_news=is_news)
+            self._waited_for[lane] = receiver
 
     def _forget(self) -> None:
         """Those that are well; if all fail the ones met first, which costs them a rest at most."""

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import lifecycle
+from shared import crash, lifecycle
 from shared.contract import Status, WebhookEvent
 from shared.database import Database
 from shared.lifecycle import Ending, Progress
@@ -58,6 +58,7 @@ class Recorder:
                 self._items.append(value)
                 self._unsaved.add(WebhookEvent.OUTPUT)
                 self._tell_soon()
+                crash.at("after_output")
             case Log(text):
                 self._logs.append(text)
                 self._unsaved.add(WebhookEvent.LOGS)
@@ -69,8 +70,10 @@ class Recorder:
     async def finish(self, done: Done) -> None:
         """Everything out, then the terminal status; outlasts an outage of the database."""
         ending = self._ending(Status(done.status), done.error, await self.settled(done))
+        crash.at("before_end")
         if not await persistently(lambda: self._ledger.finish(ending)):
             _log.warning("result discarded: not ours any more", prediction_id=self._row.id)
+        crash.at("after_end")
 
     async def settled(self, done: Done) -> Progress:
         """All that it has brought forth, once everything is out and nothing more is saved."""

@@ -7,7 +7,7 @@ their own, see `files`.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ScalarSelect, and_, exists, or_, select, update
+from sqlalchemy import ScalarSelect, and_, delete, exists, or_, select, update
 
 from shared import files
 from shared.contract import Kind, WebhookEvent
@@ -15,7 +15,7 @@ from shared.creates import KEY_SECONDS
 from shared.database import Database, clock
 from shared.live import stream_key
 from shared.settings import Settings
-from shared.tables import Prediction, WebhookAttempt, WebhookMessage
+from shared.tables import Prediction, StatusChange, WebhookAttempt, WebhookMessage
 
 _BATCH = 200
 _IS_STILL_OWED = exists().where(
@@ -65,6 +65,7 @@ class Retention:
             await transaction.execute(update(WebhookAttempt).where(told).values(response=None))
             removed = {**_REMOVED, "data_removed_at": clock()}
             await transaction.execute(update(Prediction).where(Prediction.id.in_(ids), _MAY_GO).values(removed))
+            await transaction.execute(delete(StatusChange).where(StatusChange.prediction_id.in_(ids)))
 
     async def _forget_creates(self) -> None:
         """By what a create would have been known again: its key may be used anew."""

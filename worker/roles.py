@@ -48,6 +48,7 @@ from worker.pins import Pins
 from worker.predict import Predictor
 from worker.presence import Presence
 from worker.provisions import Provisions
+from worker.receivers import PLACES
 from worker.residency import Residency
 from worker.seclusion import Seclusion
 from worker.sweep import Sweep
@@ -55,7 +56,6 @@ from worker.train import Trainer
 from worker.training import Trainings
 from worker.weights import Weights
 
-_DELIVERIES_AT_ONCE = 100
 _BUILDS_AT_ONCE = 2
 _TRAININGS_AT_ONCE = 1
 """A training takes what the host has; the next one is for another host, or waits."""
@@ -164,7 +164,7 @@ async def deliver(settings: Settings) -> None:
         # What a sender notes may be forgotten: the message is then sent again under the same id.
         notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
         stack.push_async_callback(notes.close)
-        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client, name).deliver, _DELIVERIES_AT_ONCE)
+        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client, name).deliver, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         await _until_stopped(Sweep(settings, database, name).run)
         await queues.drain()

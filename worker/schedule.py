@@ -42,6 +42,8 @@ class Outcome:
     """The next attempt comes no sooner."""
     attempts_max: int | None = None
     """How many such answers a message gets; None: as many as its schedule has."""
+    verdict: str | None = None
+    """Why there is no further attempt, where that is not its number."""
     is_overload: bool = False
     is_about_host: bool = True
     """Whether it tells how the receiver's host is."""
@@ -74,6 +76,7 @@ def answered(answer: Answer) -> Outcome:
         answer.milliseconds,
         wait_seconds=_retry_after(answer.retry_after) if is_temporary else 0.0,
         attempts_max=1 if status == _GONE else _REFUSED_ATTEMPTS if is_refusal else None,
+        verdict=f"The receiver answered {_GONE}: it wants no more messages." if status == _GONE else None,
         is_overload=status == _TOO_MANY,
     )
 
@@ -98,6 +101,13 @@ def held_back(rest_seconds: float) -> Outcome:
     return Outcome(words, wait_seconds=rest_seconds, is_about_host=False)
 
 
+def paused() -> Outcome:
+    """Its receiver wants nothing more, and has said so lately to another message."""
+    words = f"not sent: the receiver answered {_GONE} less than an hour ago"
+    verdict = f"The receiver answered {_GONE} to another message less than an hour ago: it wants no more."
+    return Outcome(words, attempts_max=1, verdict=verdict, is_about_host=False)
+
+
 def turns(event: str, profile: str) -> int:
     """How many attempts a message of this event has."""
     return len(SCHEDULES[profile]) + 1 if event == WebhookEvent.COMPLETED else 1
@@ -119,9 +129,7 @@ def pause(message: Any, outcome: Outcome, profile: str) -> float | None:
 
 def reason(outcome: Outcome, number: int) -> str:
     """Why a message was given up."""
-    if outcome.is_gone:
-        return "The receiver answered 410: it wants no more messages."
-    return f"Given up after {number} {'attempt' if number == 1 else 'attempts'}: {outcome.answer}"
+    return outcome.verdict or f"Given up after {number} {'attempt' if number == 1 else 'attempts'}: {outcome.answer}"
 
 
 def _retry_after(header: str | None) -> float:

@@ -78,6 +78,7 @@ class Sweep:
         if monotonic() > self._quiet_until:
             await self._declare_silent_lost()
         await self._end_overdue()
+        await self._end_what_waits_too_long()
         await self._release_lost()
         await self._requeue_predictions()
         await self._requeue_builds()
@@ -129,6 +130,18 @@ class Sweep:
         for prediction_id in ids:
             async with self.database.transaction() as transaction:
                 await trainings.expire(transaction, prediction_id)
+
+    async def _end_what_waits_too_long(self) -> None:
+        seconds = self.settings.queue_seconds
+        if not seconds:
+            return
+        is_old = and_(Prediction.status == Status.STARTING, Prediction.queued_at < clock(-seconds))
+        query = select(Prediction.__table__).where(is_old).order_by(Prediction.queued_at).limit(_BATCH)
+        async with self.database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        for row in rows:
+            async with self.database.transaction() as transaction:
+                await lifecycle.outwait(transaction, row, seconds)
 
     async def _release_lost(self) -> None:
         """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""
@@ -208,11 +221,14 @@ class Sweep:
         is_open = WebhookMessage.state.in_(("pending", "delivering"))
         is_tried = and_(WebhookMessage.attempts > 0, WebhookMessage.next_attempt_at < clock())
         is_overdue = or_(is_tried, WebhookMessage.next_attempt_at < clock(-_SETTLED_SECONDS))
-        # By turns: the backlog of one receiver must not fill the batch.
-        receiver = (WebhookMessage.account_id, WebhookMessage.host)
-        place = func.row_number().over(partition_by=receiver, order_by=WebhookMessage.next_attempt_at)
-        due = select(WebhookMessage.lane, place.label("place")).where(is_open, is_overdue).subquery()
-        query = select(due.c.lane).group_by(due.c.lane).order_by(func.min(due.c.place)).limit(_BATCH)
+        # By turns of accounts and their receivers: no backlog must fill the batch. What is oldest comes first.
+        account, receiver = WebhookMessage.account_id, (WebhookMessage.account_id, WebhookMessage.host)
+        age = (WebhookMessage.created_at, WebhookMessage.id)
+        place = func.row_number().over(partition_by=receiver, order_by=age)
+        due = select(WebhookMessage.lane, account, *age, place.label("place")).where(is_open, is_overdue).subquery()
+        turn = func.row_number().over(partition_by=due.c.account_id, order_by=(due.c.place, due.c.created_at, due.c.id))
+        rung = select(due.c.lane, turn.label("turn")).subquery()
+        query = select(rung.c.lane).group_by(rung.c.lane).order_by(func.min(rung.c.turn)).limit(_BATCH)
         async with self.database.reading() as connection:
             lanes = (await connection.execute(query)).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.

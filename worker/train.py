@@ -27,6 +27,7 @@ from worker.events import Canceled, Done, Log, SetupFailed
 from worker.excerpt import Excerpt
 from worker.files import Files, PredictionFiles
 from worker.inputs import WEB
+from worker.interruption import Interruptible
 from worker.ledger import Ledger
 from worker.persistence import persistently
 from worker.process import ModelProcess
@@ -34,7 +35,7 @@ from worker.provisions import Provisions
 from worker.recorder import Recorder
 from worker.residency import Residency
 from worker.shelf import Say
-from worker.training import Training, Trainings
+from worker.training import Trainings
 
 NO_WEIGHTS = "The training gave no weights: train() must return a file, or a TrainingOutput whose `weights` are one."
 _LOOK_SECONDS = 0.25
@@ -62,7 +63,7 @@ class Trainer:
             if row:
                 await self._see_built(row, training)
 
-    async def _carry_out(self, row: Row[Any], training: Training) -> Row[Any] | None:
+    async def _carry_out(self, row: Row[Any], training: Interruptible) -> Row[Any] | None:
         """The training's row, which names the version to be built; None if it has ended without one."""
         interval = self.settings.webhook_interval_seconds
         recorder = Recorder(self.database, self.ledger, row, interval, training.interrupt)
@@ -79,7 +80,7 @@ class Trainer:
                 await persistently(lambda: self.ledger.finish(ending))
         return None
 
-    async def _run(self, row: Row[Any], files: PredictionFiles, training: Training, recorder: Recorder) -> Done:
+    async def _run(self, row: Row[Any], files: PredictionFiles, training: Interruptible, recorder: Recorder) -> Done:
         try:
             async with AsyncExitStack() as stack:
                 async with training.preparation():
@@ -133,7 +134,7 @@ class Trainer:
         await recorder.finish(done)
         return None
 
-    async def _see_built(self, row: Row[Any], training: Training) -> None:
+    async def _see_built(self, row: Row[Any], training: Interruptible) -> None:
         """Wait for the version; the row in the database says whether to go on, a word to cancel only makes us look."""
         news = asyncio.Event()
         with training.stopped_by(news.set):

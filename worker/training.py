@@ -1,74 +1,32 @@
-"""Trainings that go on in this process: each can be told to stop, whatever it is doing at that moment.
+"""Trainings that go on in this process: each can be told to stop.
 
 What it does is the business of `train`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from worker.events import Canceled
-
-
-class Training:
-    """One that goes on."""
-
-    def __init__(self, training_id: str) -> None:
-        self.id = training_id
-        self.is_interrupted = False
-        self._stop: Callable[[], object] | None = None
-
-    def interrupt(self) -> bool:
-        """Harmless at any time; whether it was news."""
-        is_news, self.is_interrupted = not self.is_interrupted, True
-        if self._stop:
-            self._stop()
-        return is_news
-
-    @contextmanager
-    def stopped_by(self, stop: Callable[[], object]) -> Iterator[None]:
-        """While inside, an interruption calls `stop`. One that came before does not: ask for it when entering."""
-        self._stop = stop
-        try:
-            yield
-        finally:
-            self._stop = None
-
-    @asynccontextmanager
-    async def preparation(self) -> AsyncIterator[None]:
-        """Around what has to be done before it can run: an interruption ends it with Canceled, whenever it came."""
-        limit = asyncio.timeout(None)
-        try:
-            async with limit:
-                with self.stopped_by(lambda: limit.reschedule(0)):
-                    if self.is_interrupted:
-                        raise Canceled
-                    yield
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        if self.is_interrupted:
-            raise Canceled
+from worker.interruption import Interruptible
 
 
 class Trainings:
     """All of them."""
 
     def __init__(self) -> None:
-        self._going_on: list[Training] = []
+        self._going_on: list[tuple[str, Interruptible]] = []
 
     @contextmanager
-    def going_on(self, training_id: str) -> Iterator[Training]:
+    def going_on(self, training_id: str) -> Iterator[Interruptible]:
         """To be held from before the claim, so that no word to cancel is lost."""
-        training = Training(training_id)
-        self._going_on.append(training)
+        entry = (training_id, Interruptible())
+        self._going_on.append(entry)
         try:
-            yield training
+            yield entry[1]
         finally:
-            self._going_on.remove(training)
+            self._going_on.remove(entry)
 
     def interrupt(self, training_id: str) -> None:
         """Stop a training if it goes on here."""
-        for training in self._going_on:
-            if training.id == training_id:
+        for going_on, training in self._going_on:
+            if going_on == training_id:
                 training.interrupt()

@@ -6,12 +6,12 @@ Running one is the worker's business; what its result becomes stands in `shared/
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Row, literal, select
+from sqlalchemy import Row, select
 
 from api import waiting
 from api.bodies import answer, checked
 from api.create_options import Options
-from api.creation import accepted, webhook_wishes
+from api.creation import accepted, stored, webhook_wishes
 from api.dependencies import (
     Base,
     JsonBody,
@@ -24,7 +24,7 @@ from api.dependencies import (
 )
 from api.documentation import SENT, TRAINED, json_request, problems
 from api.paging import read_page
-from shared import catalog, contract, creates, files, lifecycle, rendering, trainings
+from shared import catalog, contract, files, lifecycle, rendering, trainings
 from shared.contract import Kind
 from shared.errors import InvalidVersion, NotFound
 from shared.input_schema import InputSchema, compile_schema
@@ -78,7 +78,8 @@ async def create_training(
         fingerprint=identity.fingerprint,
         **webhook_wishes(wired, wanted),
     )
-    return await accepted(wired, base, await creates.create(wired.database, request, identity), options)
+    row = await stored(wired, request, identity, trainings.accept)
+    return await accepted(wired, base, row, options)
 
 
 def _inputs(version: Row[Any]) -> InputSchema:
@@ -99,8 +100,7 @@ async def list_trainings(
     request: Request, caller: TrainingReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
 ) -> Response:
     """Your trainings, newest first."""
-    is_training = Prediction.kind == literal(Kind.TRAINING, literal_execute=True)  # a parameter would hide the index
-    is_own = (Prediction.account_id == caller.id, is_training)
+    is_own = (Prediction.account_id == caller.id, trainings.IS_TRAINING)
     page = await read_page(wired, select(Prediction.__table__).where(*is_own), Prediction, cursor, PAGE_SIZE)
     return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
 

@@ -9,6 +9,7 @@ from shared.tables.deployments import Deployment, Release
 from shared.tables.files import File
 from shared.tables.models import CollectedModel, Collection, Model, Version
 from shared.tables.predictions import Prediction
+from shared.tables.status_changes import StatusChange
 from shared.tables.webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage
 from shared.tables.workers import Leadership, Worker
 
@@ -24,6 +25,7 @@ __all__ = [
     "Model",
     "Prediction",
     "Release",
+    "StatusChange",
     "Table",
     "Timestamp",
     "Token",

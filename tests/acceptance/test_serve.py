@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.instance import PROJECT, until
+from tests.raw_http import ask
 from tests.served import Served, serving
 
 FIELDS = {
@@ -59,6 +60,13 @@ def begin(served: Served, body: dict[str, Any]) -> dict[str, Any]:
     answer = served.predict(body, Prefer="respond-async")
     assert answer.status_code == 202, answer.text
     return answer.json()
+
+
+def test_a_request_that_is_too_large_or_no_http_is_refused_in_words(echo: Served) -> None:
+    for wrong, status in (("X: y\r\n" * 101, 431), ("X y\r\n", 400)):
+        answer = ask(echo.url, f"GET /health-check HTTP/1.1\r\nHost: a\r\n{wrong}\r\n")
+        assert (answer.status, answer.json()["status"]) == (status, status)
+        assert answer.json()["detail"]
 
 
 def test_the_root_names_every_address(echo: Served) -> None:
@@ -200,9 +208,10 @@ def test_a_cancel_keeps_what_was_there_and_is_refused_for_what_does_not_run(coun
 
 def test_what_cog_does_not_have_is_not_there(echo: Served) -> None:
     statuses = [echo.client.get(path).status_code for path in ("/predictions/x", "/predictions", "/docs", "/trainings")]
-    assert statuses == [405, 405, 404, 404]
+    assert statuses == [405, 405, 404, 405]
     assert echo.client.get("/predictions/x").headers["allow"] == "PUT"
-    assert echo.client.post("/trainings", json={}).status_code == 404
+    untrainable = echo.client.post("/trainings", json={})
+    assert (untrainable.status_code, "names nothing to train" in untrainable.json()["detail"]) == (404, True)
 
 
 def test_secrets_are_not_repeated() -> None:
@@ -430,8 +439,10 @@ def test_the_end_is_told_again_until_it_is_heard(echo: Served, receiver: Any) ->
     receiver.wait_for(lambda deliveries: len(deliveries) == 4)
     receiver.answers = [400]
     echo.predict({**body, "id": "w4"})
+    receiver.wait_for(lambda deliveries: receiver.completed("w4"))
+    receiver.answers = [500, 500]
     echo.predict({**body, "id": "w5"})
-    receiver.wait_for(lambda deliveries: receiver.completed("w5"))
+    receiver.wait_for(lambda deliveries: len(receiver.completed("w5")) == 3)
     assert len(receiver.completed("w4")) == 1, "a refusal is final"
 
 

@@ -62,8 +62,8 @@ def test_what_was_given_up_is_listed_and_sent_again_since_a_moment(
     instance: Instance, api: Api, echo: str, receiver: Receiver
 ):
     receiver.answers = [410, 410]
-    events = {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
-    made = [api.create(echo, more=events, text="hello")["id"] for _ in range(2)]
+    wanted = [{"webhook": f"{receiver.url}/{n}", "webhook_events_filter": ["completed"]} for n in range(2)]
+    made = [api.create(echo, more=events, text="hello")["id"] for events in wanted]
 
     def dead() -> list[str]:
         found = api.get("/webhooks/messages", params={"state": "dead", "event": "completed"}).json()["results"]

@@ -20,6 +20,7 @@ from serving.model import Health, Model
 from serving.options import Options
 from serving.outside import Outside
 from serving.runs import Runs
+from serving.training import Trainer
 from serving.webhooks import Webhooks
 from shared.tasks import end
 from tests.cog_models.row import Answer, Row
@@ -92,10 +93,12 @@ async def serving_here(folder: Path, python: Path | None = None) -> AsyncIterato
     outside = Outside()
     stored = Files(outside, None)
     model = Model(options, stored.download)
-    runs = Runs(model, stored, Webhooks(outside, options.webhook_interval, ""), options.history_events)
+    webhooks = Webhooks(outside, options.webhook_interval, "")
+    predictions = Runs(model, stored, webhooks, options.history_events)
+    trainings = Runs(Trainer(model, options.setup_limit), stored, webhooks, options.history_events)
     keeper = asyncio.create_task(model.keep())
     try:
-        transport = httpx.ASGITransport(App(model, runs, lambda: None))
+        transport = httpx.ASGITransport(App(model, predictions, trainings, lambda: None))
         async with httpx.AsyncClient(transport=transport, base_url="http://model.test", timeout=20) as client:
             yield Server(model, client)
     finally:

@@ -35,6 +35,7 @@ from tests.database_fixtures import (
     until,
 )
 from tests.host import Host, hosting
+from tests.listener import Listener
 from tests.model_processes import Start, starting
 from tests.owned import Property
 from worker.deliver import Sender
@@ -156,6 +157,13 @@ async def start() -> AsyncIterator[Start]:
     """Starts model processes and ends them after the test."""
     async with starting() as start:
         yield start
+
+
+@pytest_asyncio.fixture
+async def listener() -> AsyncIterator[Listener]:
+    """A server that behaves as badly as a test wants."""
+    async for started in Listener().serve():
+        yield started
 
 
 @pytest_asyncio.fixture

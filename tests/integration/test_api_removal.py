@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from shared import catalog, storage
-from shared.contract import Status, VersionStatus, Visibility
+from shared.contract import Kind, Status, VersionStatus, Visibility
 from shared.database import Database, clock
 from shared.settings import Settings
 from shared.storage import version_folder
 from shared.tables import Model, Prediction, Version
-from tests.database_fixtures import Rows
+from tests.database_fixtures import TRAINABLE, Rows
 from tests.host import Host, installed
 from worker.leftovers import Leftovers
 
@@ -95,6 +95,16 @@ async def test_a_version_stays_while_a_deployment_runs_it(client: httpx.AsyncCli
     assert (await removed(client, private.version_id)).status_code == 202
 
 
+@pytest.mark.parametrize("is_running", [False, True])
+async def test_a_version_stays_while_a_training_is_based_on_it(
+    client: httpx.AsyncClient, private: Rows, is_running: bool
+) -> None:
+    row = await (private.running if is_running else private.waiting)(kind=Kind.TRAINING, destination="pinion/echo")
+    assert f"The training {row.id} is based on this version" in detail(await removed(client, private.version_id))
+    await private.change(Prediction, Prediction.id == row.id, status=Status.FAILED)
+    assert (await removed(client, private.version_id)).status_code == 202
+
+
 @pytest.mark.parametrize("status", [VersionStatus.READY, VersionStatus.BUILDING])
 async def test_a_model_with_versions_stays(client: httpx.AsyncClient, private: Rows, status: VersionStatus) -> None:
     await private.change(Version, Version.id == private.version_id, status=status)
@@ -158,6 +168,18 @@ async def test_of_a_deletion_and_a_deployment_of_a_version_at_once_one_is_refuse
         body = {**wish, "min_instances": 0, "max_instances": 1}
         deleted, deployed = await asyncio.gather(removed(client, version_id), client.post("/v1/deployments", json=body))
         assert (deleted.status_code, deployed.status_code) in ((202, 422), (422, 200))
+
+
+async def test_of_a_deletion_and_a_training_of_a_version_at_once_one_is_refused(
+    client: httpx.AsyncClient, private: Rows
+) -> None:
+    body = {"destination": "pinion/echo", "input": {"text": "hi"}}
+    for _ in range(12):
+        version_id = await private.add_version(openapi_schema=TRAINABLE)
+        deleted, trained = await asyncio.gather(
+            removed(client, version_id), client.post(f"{MODEL}/versions/{version_id}/trainings", json=body)
+        )
+        assert (deleted.status_code, trained.status_code) in ((202, 404), (202, 422), (422, 201)), trained.text
 
 
 async def test_a_build_that_ends_and_a_deletion_at_once_leave_nothing_that_can_be_run(

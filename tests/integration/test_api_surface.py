@@ -1,11 +1,13 @@
 """The outside of the API: its three addresses, its tokens, its errors, and what it says in an outage."""
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import delete
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from shared.settings import Settings
@@ -220,6 +222,41 @@ async def test_connections_that_broke_meanwhile_are_never_an_internal_error(
     answers = await asyncio.gather(*(client.get(f"{PATH}/{row.id}") for _ in range(5)))
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert (await client.get(f"{PATH}/{row.id}")).status_code == 200
+
+
+@pytest.mark.parametrize("own", ["7f1e-42", "req_01JABC", "Root=1-67891233-abcdef012345678912345678", "a" * 128])
+async def test_a_request_keeps_the_id_that_its_client_gave_it(client: httpx.AsyncClient, own: str) -> None:
+    for path in ("/livez", "/v1/account", "/v1/nothing"):
+        assert (await client.get(path, headers={"X-Request-Id": own})).headers["x-request-id"] == own
+
+
+@pytest.mark.parametrize("own", ["", "a" * 129, "two words", "<script>", "a,b", "\xe9", 'a"', "a;b"])
+async def test_what_is_no_id_is_replaced_and_not_repeated(client: httpx.AsyncClient, own: str) -> None:
+    answers = [await client.get("/livez", headers=[(b"x-request-id", own.encode("latin-1"))]) for _ in range(2)]
+    first, second = (answer.headers["x-request-id"] for answer in answers)
+    assert re.fullmatch("[a-z2-7]{26}", first)
+    assert first != second
+
+
+async def test_of_two_ids_none_is_taken(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/livez", headers=[(b"x-request-id", b"one"), (b"x-request-id", b"two")])
+    assert answer.headers["x-request-id"] not in ("one", "two")
+
+
+async def test_a_failure_of_ours_is_found_in_the_log_by_the_id_of_its_answer(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr("api.callers.Callers.find", fail)
+    with capture_logs([merge_contextvars]) as logs:
+        answer = await client.get("/v1/account")
+    assert answer.status_code == 500
+    assert "X-Request-Id" in answer.json()["detail"]
+    [line] = [line for line in logs if line["event"] == "unexpected failure"]
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert "nobody thought" not in answer.text
 
 
 async def test_what_a_client_sent_stands_in_no_log(servers: Backend, client: httpx.AsyncClient, rows: Rows) -> None:

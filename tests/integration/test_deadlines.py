@@ -64,6 +64,27 @@ async def test_what_waits_beyond_its_deadline_is_aborted_and_its_receiver_told(r
     assert b'"status":"canceled"' in completed.body
 
 
+async def test_what_waits_longer_than_predictions_may_is_aborted_and_its_receiver_told(
+    rows: Rows, settings: Settings, database: Database
+) -> None:
+    late, early = await rows.waiting(webhook=HOOK), await rows.waiting()
+    running = await rows.running()
+    for row in (late, running):
+        await rows.change(Prediction, Prediction.id == row.id, queued_at=clock(-3601))
+    await rows.change(Prediction, Prediction.id == running.id, worker_id=None)
+    await Sweep(settings, database, new_id())._end_what_waits_too_long()
+    assert (await rows.prediction(late.id)).status == Status.STARTING  # as long as it takes
+    await Sweep(settings.model_copy(update={"queue_seconds": 3600}), database, new_id())._end_what_waits_too_long()
+    ended = await rows.prediction(late.id)
+    assert (ended.status, ended.error) == (
+        Status.ABORTED,
+        "The prediction was not started within 3600 s, the longest it may wait here.",
+    )
+    assert [message.event for message in await rows.messages(late.id)] == [WebhookEvent.COMPLETED]
+    assert (await rows.prediction(early.id)).status == Status.STARTING
+    assert (await rows.prediction(running.id)).status == Status.PROCESSING
+
+
 async def test_what_has_time_is_left_alone(rows: Rows, sweep: Sweep) -> None:
     waiting, running = await rows.waiting(lifetime_seconds=60), await rows.running(lifetime_seconds=60)
     await rows.change(Prediction, Prediction.id == running.id, worker_id=None)

@@ -9,7 +9,7 @@ import pytest_asyncio
 import standardwebhooks
 from sqlalchemy import Row, select, text
 
-from shared import lifecycle
+from shared import lifecycle, webhook_messages
 from shared.contract import Status, WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
@@ -18,7 +18,9 @@ from shared.settings import Settings
 from shared.tables import Account, WebhookMessage
 from shared.webhooks import new_secret
 from tests.database_fixtures import Backend, Rows, until
+from tests.listener import Behaviour, Listener, hanging_up
 from tests.receiver import Delivery, Receiver, SlowReceiver, receiving
+from worker import receivers
 from worker.deliver import Sender
 from worker.outbound import Outbound
 from worker.schedule import SCHEDULES
@@ -167,6 +169,70 @@ async def test_a_receiver_that_is_not_there_is_tried_again(rows: Rows, sender: S
     message = await only_message(rows, row.id)
     assert (message.state, message.attempts) == ("pending", 1)
     assert message.last_answer
+
+
+async def test_a_kept_connection_that_the_receiver_closes_costs_no_attempt(
+    rows: Rows, sender: Sender, listener: Listener
+) -> None:
+    first, second = [await rows.ended(webhook=listener.url(), webhook_events=COMPLETED) for _ in range(2)]
+    await sender.deliver(NO_QUEUE, first.id)
+    listener.behaviour = answering_the_second(listener.behaviour)
+    await sender.deliver(NO_QUEUE, second.id)
+    assert (listener.connections, len(listener.requests)) == (2, 3)
+    message = await only_message(rows, second.id)
+    assert (message.state, message.attempts) == ("delivered", 1)
+
+
+def answering_the_second(behaviour: Behaviour) -> Behaviour:
+    """Hangs up on the next request, without a word."""
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise ConnectionResetError
+        await behaviour(reader, writer)
+
+    return answer
+
+
+async def test_a_receiver_that_hangs_up_on_everybody_is_asked_twice_at_once_and_then_by_schedule(
+    rows: Rows, sender: Sender, listener: Listener
+) -> None:
+    listener.behaviour = hanging_up
+    row = await rows.ended(webhook=listener.url(), webhook_events=COMPLETED)
+    await sender.deliver(NO_QUEUE, row.id)
+    assert len(listener.requests) == 2
+    message = await only_message(rows, row.id)
+    assert (message.state, message.attempts) == ("pending", 1)
+    assert message.last_answer == "the connection broke before the answer was complete"
+
+
+async def test_an_address_that_answered_410_is_sent_nothing_more_for_an_hour_unless_it_is_asked_for(
+    rows: Rows, sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answers = [410]
+    first, second, third = [await rows.ended(webhook=receiver.url, webhook_events=COMPLETED) for _ in range(3)]
+    elsewhere = await rows.ended(webhook=f"{receiver.url}?elsewhere", webhook_events=COMPLETED)
+    for row in (first, second, elsewhere):
+        await sender.deliver(NO_QUEUE, row.id)
+    assert [delivery.json["id"] for delivery in receiver.deliveries] == [first.id, elsewhere.id]
+    message = await only_message(rows, second.id)
+    assert (message.state, message.attempts) == ("dead", 1)
+    assert message.last_answer == "not sent: the receiver answered 410 less than an hour ago"
+    await webhook_messages.replay(rows.database, message)
+    await sender.deliver(NO_QUEUE, second.id)
+    assert (await only_message(rows, second.id)).state == "delivered", "who replays means it"
+    await sender.deliver(NO_QUEUE, third.id)
+    assert (await only_message(rows, third.id)).state == "delivered", "it takes messages again"
+    receiver.answers = [410]
+    fourth, fifth = [await rows.ended(webhook=receiver.url, webhook_events=COMPLETED) for _ in range(2)]
+    await sender.deliver(NO_QUEUE, fourth.id)
+    now = receivers.monotonic() + 3601
+    monkeypatch.setattr("worker.receivers.monotonic", lambda: now)
+    await sender.deliver(NO_QUEUE, fifth.id)
+    assert (await only_message(rows, fifth.id)).state == "delivered", "an hour later it is asked again"
 
 
 async def came(receiver: Receiver, number: int) -> None:

@@ -78,7 +78,7 @@ async def done(database: Database, change: Change, row: Row[Any]) -> tuple[Any, 
 async def test_an_accepted_prediction_waits_and_its_job_goes_to_the_queue(database: Database, rows: Rows) -> None:
     async with database.transaction() as transaction:
         row = await lifecycle.create(transaction, rows.wanted(input={"text": "hi"}))
-    assert transaction.outbox == [PredictJob(row.id, 1, rows.version_id)]
+    assert transaction.outbox == [PredictJob(row.id, 1, rows.version_id, rows.account_id)]
     kept = await rows.prediction(row.id)
     assert kept == row
     assert (kept.status, kept.attempt, kept.delivery, kept.input) == (Status.STARTING, 0, 1, {"text": "hi"})

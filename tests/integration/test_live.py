@@ -172,6 +172,37 @@ async def test_a_follower_that_is_canceled_leaves_no_channel_behind(redis: Redis
     await until(lambda: _nobody_listens(redis))
 
 
+async def test_one_that_comes_while_another_is_canceled_on_its_way_still_hears(redis: RedisPool, feed: Feed) -> None:
+    async def follow(hears: asyncio.Queue[Chunk]) -> None:
+        async with feed.follow(channel(P)) as heard:
+            hears.put_nowait(await heard_next(heard))
+
+    hears: asyncio.Queue[Chunk] = asyncio.Queue()
+    async with feed._turn:  # nobody gets through to Redis
+        first, second = [asyncio.create_task(follow(hears)) for _ in range(2)]
+        await until(lambda: len(feed._followers[channel(P)]) == 2)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+    await until(lambda: listeners(redis, channel(P)))
+    await tell(redis, FIRST)
+    async with asyncio.timeout(10):
+        assert await hears.get() == FIRST
+    await second
+
+
+async def test_a_follower_that_is_canceled_on_its_way_out_leaves_no_channel_behind(
+    redis: RedisPool, feed: Feed
+) -> None:
+    follower = feed.follow(channel(P))
+    await follower.__aenter__()
+    async with feed._turn:
+        leaving = asyncio.create_task(follower.__aexit__(None, None, None))
+        await until(lambda: channel(P) not in feed._followers)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+    await until(lambda: _nobody_listens(redis))
+
+
 async def test_following_works_again_after_a_restart_of_redis(valkey: PrivateValkey) -> None:
     async with (
         redis_at(valkey.url) as redis,

@@ -4,8 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -24,10 +23,10 @@ from shared.errors import (
     OutboundError,
 )
 from tests.certificate import KEY_AND_CERTIFICATE
+from tests.listener import Behaviour, Listener, answering, drip_feeding, hanging, hanging_up
 from worker.outbound import Answer, Outbound, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 BLOCKED_HOSTS = [
     "127.0.0.1",
     "127.0.0.1.",
@@ -56,79 +55,6 @@ BLOCKED_HOSTS = [
     "[2002:7f00:1::]",
     "[fd00:ec2::254]",
 ]
-
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Listener:
-    """A receiver that does what it is told and remembers who came."""
-
-    def __init__(self) -> None:
-        self.behaviour: Behaviour = answering(OK)
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self.port = 0
-        self._handlers: set[asyncio.Task[Any]] = set()
-
-    def url(self, host: str = "127.0.0.1", scheme: str = "http") -> str:
-        return f"{scheme}://{host}:{self.port}/hook"
-
-    async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["Listener"]:
-        server = await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        yield self
-        server.close()
-        if self._handlers:
-            await asyncio.wait(self._handlers, timeout=5)
-
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
-        self.connections += 1
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                self.requests.append(await self._request(reader))
-                await self.behaviour(reader, writer)
-        writer.close()
-
-    async def _request(self, reader: asyncio.StreamReader) -> bytes:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        return head + await reader.readexactly(int(length))
-
-
-def answering(answer: bytes) -> Behaviour:
-    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-
-    return behaviour
-
-
-async def drip_feeding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
-    while not reader.at_eof():
-        writer.write(b".")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(1), 0.02)
-
-
-async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read(1)
-
-
-async def hanging_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
-    await writer.drain()
-    writer.close()
-    raise ConnectionResetError
-
-
-@pytest_asyncio.fixture
-async def listener() -> AsyncIterator[Listener]:
-    async for started in Listener().serve():
-        yield started
 
 
 @pytest.fixture

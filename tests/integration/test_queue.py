@@ -50,9 +50,9 @@ class CountedWorker(BellWorker):
     looks = 0
     takes = 0
 
-    async def _take(self, *job_ids: str) -> int:
+    async def _take(self, *named: str) -> int:
         self.takes += 1
-        return await super()._take(*job_ids)
+        return await super()._take(*named)
 
     async def _poll_iteration(self) -> None:
         await super()._poll_iteration()

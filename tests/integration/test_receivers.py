@@ -90,10 +90,48 @@ async def test_places_are_an_accounts_own(rows: Rows, sender: Sender, slow_recei
     await asyncio.gather(*jobs)
 
 
+def hosts(url: str, number: int) -> list[str]:
+    """So many hosts, as the sender sees it, of one receiver: an address can be spelled in many ways."""
+    return [url.replace("127.0.0.1", f"0x{'0' * zeros}7f000001") for zeros in range(number)]
+
+
+async def test_an_account_with_many_hosts_that_do_not_answer_leaves_places_for_others(
+    database: Database, rows: Rows, sender: Sender, slow_receiver: SlowReceiver, receiver: Receiver
+) -> None:
+    flooded = [each for url in hosts(slow_receiver.url, 15) for each in await owing(rows, url, PLACES)]
+    jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for row in flooded]
+    await until(lambda: sum(job.done() for job in jobs) == len(flooded) - receivers.PLACES // 2)
+    assert slow_receiver.most_at_once == receivers.PLACES // 2
+    another = await Rows.made(database, "ada")
+    await asyncio.gather(*(sender.deliver(NO_QUEUE, row.id) for row in await owing(another, receiver.url, 5)))
+    assert len(receiver.deliveries) == 5
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+    assert await delivered(database) == len(flooded) + 5, "each that waited went on when a place was free"
+    assert slow_receiver.most_at_once == receivers.PLACES // 2
+
+
+async def test_what_is_sent_again_and_what_is_new_wait_in_lines_of_their_own(
+    rows: Rows, sender: Sender, slow_receiver: SlowReceiver
+) -> None:
+    again = await owing(rows, slow_receiver.url, PLACES + 8)
+    await rows.change(WebhookMessage, WebhookMessage.account_id == rows.account_id, attempts=1)
+    jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for row in again]
+    await until(lambda: sum(job.done() for job in jobs) == 8)
+    news = await owing(rows, slow_receiver.url.replace("hook", "new"), 2)
+    for row in news:
+        await sender.deliver(NO_QUEUE, row.id)
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+    came = [index for index, delivery in enumerate(slow_receiver.deliveries) if delivery.path.startswith("/new")]
+    assert came
+    assert max(came) <= PLACES + 4, "by turns with the older ones"
+
+
 async def test_lanes_that_cannot_be_remembered_come_again_later(
     database: Database, rows: Rows, sender: Sender, slow_receiver: SlowReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.receivers._WAITING_MAX", 1)
+    monkeypatch.setattr("worker.receivers._LINE_MAX", 1)
     owed = await owing(rows, slow_receiver.url, PLACES + 3)
     jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id)) for row in owed[:PLACES]]
     await until(lambda: len(slow_receiver.deliveries) == PLACES)
@@ -156,6 +194,23 @@ async def test_the_backlog_of_one_receiver_does_not_keep_the_sweep_from_ringing_
     rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DELIVER_QUEUE)]
     assert len(rung) == 3
     assert last.id in rung
+
+
+async def test_an_account_with_many_hosts_does_not_keep_the_sweep_from_ringing_for_another(
+    settings: Settings, rows: Rows, redis: RedisPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sweep._BATCH", 4)
+    for port in range(1, 8):
+        await owing(rows, f"http://127.0.0.1:{port}", 2)
+    await rows.change(WebhookMessage, WebhookMessage.account_id == rows.account_id, next_attempt_at=clock(-60))
+    another = await Rows.made(rows.database, "ada")
+    owed = await owing(another, "http://127.0.0.1:9", 2)
+    await rows.change(WebhookMessage, WebhookMessage.account_id == another.account_id, next_attempt_at=clock(-10))
+    await redis.delete(DELIVER_QUEUE)
+    await Sweep(settings, rows.database, new_id())._ring_for_webhooks()
+    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DELIVER_QUEUE)]
+    assert {row.id for row in owed} < set(rung)
+    assert len(rung) == 4
 
 
 async def test_the_last_attempt_is_made_although_the_host_is_left_alone(

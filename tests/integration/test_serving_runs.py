@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serving.files import Files
+from serving.interface import Interface
 from serving.model import Health, Model
 from serving.options import read_options
 from serving.outside import Outside
@@ -35,8 +37,7 @@ async def runs(tmp_path: Path) -> AsyncIterator[Runs]:
 
 
 async def begun(runs: Runs) -> Prediction:
-    _, interface = runs._model.ready()
-    return await runs.begin(read_wish(WITH_A_FILE, {}, interface))
+    return await runs.begin(read_wish(WITH_A_FILE, {}, runs.interface()))
 
 
 async def ended_canceled(runs: Runs, prediction: Prediction) -> None:
@@ -54,18 +55,26 @@ async def test_a_cancel_before_anything_has_been_done_is_not_lost(runs: Runs) ->
     await ended_canceled(runs, prediction)
 
 
-async def test_a_cancel_while_the_folder_for_its_files_is_made_is_not_lost(runs: Runs) -> None:
+async def test_a_cancel_while_its_files_are_fetched_is_not_lost(runs: Runs) -> None:
     prediction = await begun(runs)
-    await asyncio.sleep(0)  # now a thread makes it
-    assert runs._running["p1"]._fetching is None
+    await asyncio.sleep(0)  # now a thread makes their folder
     assert runs.cancel("p1")
+    assert runs.cancel("p1"), "again does no harm"
     await ended_canceled(runs, prediction)
 
 
-async def test_a_cancel_between_the_last_file_and_the_model_is_not_lost(runs: Runs) -> None:
-    prediction = await begun(runs)
-    run = runs._running["p1"]
-    while run._fetching is None or not run._fetching.done():  # noqa: ASYNC110  not longer: the next step is the model
-        await asyncio.sleep(0)
-    assert runs.cancel("p1")
+async def test_a_cancel_between_the_last_file_and_the_model_is_not_lost(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interface = runs.interface()
+
+    def with_files(*given: Any) -> Any:
+        runs.cancel("p1")
+        return Interface.with_files(interface, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(interface, "with_files", with_files)
+        prediction = await begun(runs)
+        async with asyncio.timeout(10):
+            await prediction.ended
     await ended_canceled(runs, prediction)

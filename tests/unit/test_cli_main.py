@@ -26,7 +26,7 @@ def test_help_names_the_commands_and_loads_nothing_heavy() -> None:
     code += f"print(*set({HEAVY}) & set(sys.modules), file=sys.stderr, end='')"
     done = subprocess.run([sys.executable, "-c", code, "--help"], cwd=PROJECT, capture_output=True, text=True)
     assert done.stderr == ""
-    for command in ("up", "push", "init", "doctor", "run", "migrate", "check", "test", "version"):
+    for command in ("up", "push", "init", "doctor", "run", "migrate", "lint", "test", "version"):
         assert f" {command} " in done.stdout
 
 

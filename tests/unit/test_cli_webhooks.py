@@ -1,11 +1,12 @@
-"""What `pinion webhook` makes of what a person types."""
+"""What `pinion webhook` and others make of what a person types."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cli.failure import Failure
-from cli.webhooks import _moment, _response, replay
+from cli.moments import moment
+from cli.webhooks import _response, replay
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -22,23 +23,23 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
     ],
 )
 def test_a_moment_is_written_out_or_so_long_ago(text: str, ago: timedelta) -> None:
-    assert _moment(text, NOW) == NOW - ago
+    assert moment(text, NOW) == NOW - ago
 
 
 def test_a_moment_without_a_zone_is_this_machines() -> None:
-    assert _moment("2026-11-27T08:00:00", NOW) == datetime(2026, 11, 27, 8).astimezone()
+    assert moment("2026-11-27T08:00:00", NOW) == datetime(2026, 11, 27, 8).astimezone()
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "12", "h", "1w", "999999d"])
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Failure, match="write it like"):
-        _moment(text, NOW)
+        moment(text, NOW)
 
 
 @pytest.mark.parametrize(
     ("message", "since", "is_delivered"), [(None, None, False), ("m", "1h", False), ("m", None, True)]
 )
-def test_one_message_is_replayed_or_all_since_a_moment(
+def test_one_message_is_replayed_or_all_since_amoment(
     message: str | None, since: str | None, is_delivered: bool
 ) -> None:
     with pytest.raises(Failure, match="Name one message"):

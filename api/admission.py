@@ -1,0 +1,142 @@
+"""Whether one more prediction may wait: by what its account, its model and all together have waiting already.
+
+That is counted in the database, at most once a second and never by the request that asks; between two counts this
+process adds what it lets in itself. So several processes may together let in what each of them may within a second.
+"""
+
+import asyncio
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import structlog
+from sqlalchemy import CompoundSelect, SelectBase, func, literal, select, union_all
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.contract import Kind, Status
+from shared.database import Database, clock
+from shared.errors import Overloaded, QueueFull, TooManyAtOnce
+from shared.lifecycle import Request
+from shared.settings import Settings
+from shared.tables import Prediction
+from shared.tasks import end
+
+_COUNT_AGAIN_SECONDS = 1.0
+_COSTS_AT_MOST = 0.05
+"""Of the time; a count that takes long is made less often."""
+_RETRY_SECONDS_MAX = 60
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Load:
+    """What waits, and of each account what runs besides."""
+
+    of_account: Counter[str] = field(default_factory=Counter)
+    of_version: Counter[str] = field(default_factory=Counter)
+    of_both: Counter[tuple[str, str]] = field(default_factory=Counter)
+    waited_seconds: dict[str, float] = field(default_factory=dict)
+    """How long the first of a version has waited."""
+
+    @property
+    def waiting(self) -> int:
+        return self.of_version.total()
+
+    def add_waiting(self, account_id: str, queue: str, number: int) -> None:
+        self.of_account[account_id] += number
+        self.of_version[queue] += number
+        self.of_both[account_id, queue] += number
+
+
+class Admission:
+    """That of this process. Owns the task that counts."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._limits = settings
+        self._database = database
+        self._load = _Load()
+        self._let_in: list[tuple[str, str]] = []
+        """Since the count began that is being made."""
+        self._counted_until = 0.0
+        self._counting: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Admission":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._counting:
+            await end(self._counting)
+
+    async def let_in(self, request: Request) -> None:
+        """Count it as waiting from now on; raises TooManyAtOnce, QueueFull or Overloaded."""
+        is_old = self._counted_until < monotonic()
+        if is_old and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._count())
+        if is_old and self._counting and self._refusal(request):
+            await asyncio.shield(self._counting)  # what was full some time ago need not be so now
+        if refusal := self._refusal(request):
+            raise refusal
+        place = request.account_id, _queue(request.kind, request.version_id)
+        self._let_in.append(place)
+        self._load.add_waiting(*place, 1)
+
+    def _refusal(self, request: Request) -> TooManyAtOnce | QueueFull | Overloaded | None:
+        load, limits, queue = self._load, self._limits, _queue(request.kind, request.version_id)
+        if 0 < limits.account_predictions_max <= load.of_account[request.account_id]:
+            return TooManyAtOnce(limits.account_predictions_max)
+        # Whoever has none there gets one in: nobody is shut out by another's backlog.
+        if 0 < limits.model_backlog_max <= load.of_version[queue] and load.of_both[request.account_id, queue]:
+            waited = load.waited_seconds.get(queue, 0.0)
+            a_place_is_free_after = math.ceil(waited / load.of_version[queue])
+            return QueueFull(request.model, load.of_version[queue], min(a_place_is_free_after, _RETRY_SECONDS_MAX))
+        if 0 < limits.backlog_max <= load.waiting:
+            return Overloaded()
+        return None
+
+    async def _count(self) -> None:
+        self._let_in, began, load = [], monotonic(), _Load()
+        try:
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(_QUERY)).all()
+        except (SQLAlchemyError, OSError) as error:
+            _log.warning("backlog not counted", error=type(error).__name__)
+            self._counted_until = monotonic() + _COUNT_AGAIN_SECONDS
+            return
+        for row in rows:
+            _take_over(load, row)
+        for place in self._let_in:
+            load.add_waiting(*place, 1)  # some of them twice: better that than too many let in
+        self._load = load
+        self._counted_until = monotonic() + max(_COUNT_AGAIN_SECONDS, (monotonic() - began) / _COSTS_AT_MOST)
+
+
+def _queue(kind: str, version_id: str) -> str:
+    """All trainings stand in one."""
+    return kind if kind == Kind.TRAINING else version_id
+
+
+def _take_over(load: _Load, row: Any) -> None:
+    if not row.is_waiting:
+        load.of_account[row.account_id] += row.number
+        return
+    queue = _queue(row.kind, row.version_id)
+    load.add_waiting(row.account_id, queue, row.number)
+    waited = (row.now - row.since).total_seconds()
+    load.waited_seconds[queue] = max(waited, load.waited_seconds.get(queue, 0.0))
+
+
+def _groups(status: Status, is_waiting: bool) -> SelectBase:
+    # One status at a time: each has an index of its own.
+    groups = (Prediction.account_id, Prediction.version_id, Prediction.kind)
+    counted = func.count().label("number"), func.min(Prediction.queued_at).label("since"), clock().label("now")
+    return (
+        select(*groups, *counted, literal(is_waiting).label("is_waiting"))
+        .where(Prediction.status == status)
+        .group_by(*groups)
+    )
+
+
+_WAITING, _RUNNING = _groups(Status.STARTING, is_waiting=True), _groups(Status.PROCESSING, is_waiting=False)
+_QUERY: CompoundSelect[Any] = union_all(_WAITING, _RUNNING)
