@@ -7,6 +7,7 @@ read within the time that is measured; answers are never ended by the model.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -23,6 +24,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForCondition
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 
+from pinion_runtime.control import Control, Prediction
+from pinion_runtime.frames import FrameWriter
+from pinion_runtime.loading import Model
+from pinion_runtime.serving_threads import ThreadServing
 from pinion_textgen.admission import Limits
 from pinion_textgen.decoders import decoder_of
 from pinion_textgen.engine import Engine
@@ -64,6 +69,8 @@ class Bench:
         self.decoder = decoder_of(self.model)
         random = Random(1)
         self.prompts = [[random.randrange(3, 32_000) for _ in range(random.randint(16, 96))] for _ in range(256)]
+        self.answers: list[int] = []
+        self.servings: dict[int, tuple[Control, ThreadServing]] = {}
         self.mixed = [random.randint(*MIXED) for _ in self.prompts]
 
     def alone(self) -> int:
@@ -90,6 +97,26 @@ class Bench:
             engine.step()
         return sum(lengths)
 
+    def untouched(self, rows: int, count: int) -> int:
+        """A predictor that calls generate(), run in threads as its model process does."""
+        if rows not in self.servings:
+            control, nobody = Control(), FrameWriter(os.open(os.devnull, os.O_WRONLY))
+            self.servings[rows] = control, ThreadServing(Model(self.predict), control, nobody, rows)
+        control, serving = self.servings[rows]
+        for index in range(count):
+            control.inbox.put(Prediction(f"p{index}", {"index": index}))
+        control.inbox.put(None)
+        self.answers.clear()
+        serving.serve()
+        return sum(self.answers)
+
+    def predict(self, index: int) -> list[int]:
+        ids = torch.tensor([self.prompts[index]])
+        named = {"attention_mask": torch.ones_like(ids), "do_sample": False, "max_new_tokens": WRITTEN}
+        answer: list[int] = self.model.generate(ids, **named)[0].tolist()
+        self.answers.append(WRITTEN)
+        return answer
+
     @torch.inference_mode()
     def bare(self, rows: int) -> int:
         """Only what every token needs: the model's step and the likeliest token."""
@@ -106,6 +133,7 @@ class Bench:
             ways[f"generate, static batch, {rows}"] = partial(self.static, rows, [WRITTEN] * rows)
             ways[f"bare loop, {rows}"] = partial(self.bare, rows)
             ways[f"engine, {rows}"] = partial(self.engine, rows, [WRITTEN] * 2 * rows)
+            ways[f"untouched predictor, {rows}"] = partial(self.untouched, rows, 2 * rows)
             ways[f"engine, {rows}, sampled"] = partial(self.engine, rows, [WRITTEN] * 2 * rows, **SAMPLED)
             mixed = self.mixed[: 3 * rows]
             ways[f"generate, static batch, {rows}, mixed lengths"] = partial(self.static, rows, mixed)
