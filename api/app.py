@@ -16,6 +16,7 @@ from api.callers import Callers
 from api.dependencies import Services
 from api.document import DescribedApp
 from api.lookups import Lookups
+from api.open_streams import OpenStreams
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.request_ids import RequestIds
 from api.routes import (
@@ -96,10 +97,11 @@ def create_app(settings: Settings) -> FastAPI:
                 stack.push_async_callback(close)
             await check_at_start(database)
             feed = await stack.enter_async_context(Feed(listening))
-            callers = await stack.enter_async_context(Callers(database))
+            callers = await stack.enter_async_context(Callers(database, limits))
             lookups = await stack.enter_async_context(Lookups(database))
             admission = await stack.enter_async_context(Admission(settings, database))
-            app.state.services = Services(settings, database, feed, callers, lookups, admission, limits)
+            streams = OpenStreams(settings)
+            app.state.services = Services(settings, database, feed, callers, lookups, admission, streams, limits)
             yield
 
     app = App(lifespan=lifespan)

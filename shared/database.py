@@ -15,12 +15,12 @@ import asyncpg
 import msgspec
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import BindParameter, CursorResult, Executable, Function, event, literal
+from sqlalchemy import BindParameter, CursorResult, Executable, Function, SQLColumnExpression, event, literal
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import Float
+from sqlalchemy.types import Float, Integer
 
 from shared import crash
 from shared.connections import Connections
@@ -71,6 +71,38 @@ def _clock_sqlite(element: clock, compiler: SQLCompiler, **options: Any) -> str:
     # Six digits, as SQLAlchemy writes moments: SQLite compares them as text.
     seconds = compiler.process(element.clauses, **options)
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds') || '000')"
+
+
+class octets(Function[int]):
+    """How many bytes a text or JSON value takes."""
+
+    name = "octets"
+    inherit_cache = True
+
+    def __init__(self, column: SQLColumnExpression[Any]) -> None:
+        super().__init__("octets", column, type_=Integer())
+
+
+@compiles(octets, "postgresql")
+def _octets_postgresql(element: octets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"octet_length(CAST({compiler.process(element.clauses, **options)} AS TEXT))"
+
+
+class packed_octets(octets):
+    """How many it takes where it lies, which is known without reading it. On SQLite it is the same."""
+
+    name = "packed_octets"
+    inherit_cache = True
+
+
+@compiles(packed_octets, "postgresql")
+def _packed_octets_postgresql(element: octets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"pg_column_size({compiler.process(element.clauses, **options)})"
+
+
+@compiles(octets, "sqlite")
+def _octets_sqlite(element: octets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
 
 
 class Transaction:

@@ -23,9 +23,12 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── Forbidden
     │   ├── DeploymentStopped
     │   ├── DeploymentInUse
+    │   ├── NotAcceptable
+    │   ├── RangeNotSatisfiable     carries the size of the file
     │   ├── Throttled               carries the seconds until it may be tried again
     │   │   ├── TooManyAtOnce
-    │   │   └── QueueFull
+    │   │   ├── QueueFull
+    │   │   └── TooManyStreams
     │   ├── NotFound
     │   ├── StillNeeded             it cannot be removed yet; the message says what has to go first
     │   └── Conflict
@@ -141,6 +144,22 @@ class UnsupportedMediaType(RequestError):
     title = "Unsupported media type"
 
 
+class NotAcceptable(RequestError):
+    """This address answers with text/event-stream, which the Accept header of the request excludes."""
+
+    title = "Not acceptable"
+
+
+class RangeNotSatisfiable(RequestError):
+    """The file has no such range."""
+
+    title = "Range not satisfiable"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"The file has {size} bytes, and none in this range.")
+
+
 class InvalidRequest(RequestError):
     """The request has invalid fields."""
 
@@ -219,6 +238,12 @@ class QueueFull(Throttled):
         super().__init__(
             max(retry_after, 1), f"The queue for this model is full: {waiting} predictions wait for {model}. {advice}"
         )
+
+
+class TooManyStreams(Throttled):
+    """No more streams may be open at once."""
+
+    title = "Too many open streams"
 
 
 class NotFound(RequestError):

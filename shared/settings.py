@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     """How long the headers of a request may take to arrive."""
     body_seconds: float = Field(default=60.0, gt=0)
     """How long a body may take, besides a second for every 8 KiB that have arrived."""
+    max_streams: int = Field(default=4000, gt=0)
+    """Event streams open at one API process; fewer than connections, so that there is room for everything else."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
@@ -157,6 +159,10 @@ class Settings(BaseSettings):
     """Looks of an account at single predictions, which clients repeat until one has ended."""
     requests_per_minute: int = Field(default=3000, gt=0)
     """Everything else an account asks for."""
+    wrong_tokens_per_minute: int = Field(default=60, gt=0)
+    """Tokens that do not exist, from one address, or one IPv6 network of 64 bits."""
+    streams_per_account: int = Field(default=50, gt=0)
+    """Event streams of an account's predictions open at one API process."""
     account_predictions_max: int = Field(default=0, ge=0)
     """Predictions of an account that may wait and run at once; 0: no limit, as for the next two."""
     model_backlog_max: int = Field(default=10_000, ge=0)
