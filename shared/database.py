@@ -209,9 +209,9 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings, patience: Patience = JOBS_WAIT) -> AsyncIterator[Database]:
     """The database alone, for a command that soon ends: nothing it does is told to Redis."""
-    database = Database(settings, open_redis(settings.redis_url), JOBS_WAIT)
+    database = Database(settings, open_redis(settings.redis_url), patience)
     try:
         yield database
     finally:
