@@ -101,6 +101,16 @@ class PrivateValkey:
         self._process.wait()
         self._process = None
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It takes connections and commands inside, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1)
