@@ -1,6 +1,5 @@
 """The outbound client against a real local listener: what it must never reach, and how it behaves when it may."""
 
-import asyncio
 import socket
 import ssl
 import time
@@ -23,7 +22,7 @@ from shared.errors import (
     OutboundError,
 )
 from tests.certificate import KEY_AND_CERTIFICATE
-from tests.listener import Behaviour, Listener, answering, drip_feeding, hanging, hanging_up
+from tests.listener import Behaviour, Listener, answering, drip_feeding, hanging, hanging_up, pouring
 from worker.outbound import Answer, Outbound, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
@@ -162,21 +161,10 @@ async def test_a_silent_receiver_is_cut_off_by_the_wall_clock(listener: Listener
         await deliver(listener.url(), seconds=0.2)
 
 
-async def test_of_a_huge_answer_only_the_beginning_is_read(listener: Listener) -> None:
-    sent = 0
-
-    async def pouring(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
-        while sent < 100_000_000:
-            writer.write(b"x" * 65_536)
-            await writer.drain()
-            sent += 65_536
-
+async def test_of_an_answer_without_an_end_only_the_beginning_is_read(listener: Listener) -> None:
     listener.behaviour = pouring
     answer = await deliver(listener.url())
     assert (answer.status, answer.head) == (200, b"x" * 4096)
-    assert sent < 20_000_000
 
 
 async def test_an_answer_just_under_the_cap_leaves_the_connection_usable(listener: Listener) -> None:
