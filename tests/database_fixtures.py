@@ -4,6 +4,7 @@ Nothing is asserted about the product here.
 """
 
 import asyncio
+import base64
 import inspect
 import os
 import random
@@ -47,6 +48,8 @@ BACKENDS = ("embedded", "servers")
 TOKEN = "r8_" + "t" * 37
 Command = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
 """`pinion …` in a process of its own."""
+ENCRYPTION_KEY = base64.b64encode(b"k" * 32).decode()
+"""Of all homes alike: tests share a database."""
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 EVERY_EVENT = tuple(WebhookEvent)
@@ -135,6 +138,7 @@ class Backend:
 
     def settings(self, **changes: Any) -> Settings:
         usual = {"home": self.home, "database_url": self.database_url, "redis_url": self.redis_url}
+        usual["encryption_key"] = ENCRYPTION_KEY
         return Settings(**{**usual, "public_url": "http://pinion.test", **changes})
 
 

@@ -5,13 +5,13 @@ Sending is the worker's business.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import Row
 
 from api.bodies import answer, checked
-from api.dependencies import Base, JsonBody, Services, WebhookReader, WebhookWriter, Wired
+from api.dependencies import JsonBody, Services, WebhookReader, WebhookWriter, Wired
 from api.documentation import SENT, json_request, problems
-from api.paging import read_page
+from api.paging import Paging
 from shared import contract, webhook_messages
 from shared.contract.webhooks import MessageState
 from shared.errors import NotFound
@@ -30,21 +30,18 @@ _Text = Query(pattern=r"^[!-~]+$", max_length=64)
     responses=problems(400, 422),
 )
 async def list_webhook_messages(
-    request: Request,
     caller: WebhookReader,
-    wired: Wired,
-    base: Base,
+    paging: Paging,
     state: Annotated[MessageState | None, Query()] = None,
     prediction: Annotated[str | None, _Text] = None,
     endpoint: Annotated[str | None, _Text] = None,
     event: Annotated[str | None, _Text] = None,
-    cursor: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Messages that your receivers are owed or were given, newest first."""
     wanted = {"state": state, "prediction_id": prediction, "endpoint_id": endpoint, "event": event}
     query = webhook_messages.owned(caller.id).filter_by(**{name: value for name, value in wanted.items() if value})
-    page = await read_page(wired, query, WebhookMessage, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, webhook_messages.shown))
+    page = await paging.read(query, WebhookMessage, PAGE_SIZE)
+    return answer(page.render(webhook_messages.shown))
 
 
 @router.get(
