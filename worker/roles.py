@@ -23,6 +23,7 @@ from shared.live import Feed
 from shared.queue import (
     BUILD_QUEUE,
     DELIVER_QUEUE,
+    DUE_QUEUE,
     TRAIN_QUEUE,
     RedisPool,
     open_listening_redis,
@@ -163,7 +164,9 @@ async def deliver(settings: Settings) -> None:
         # What a sender notes may be forgotten: the message is then sent again under the same id.
         notes = Database(settings, database.redis, JOBS_WAIT, waits_for_disk=False)
         stack.push_async_callback(notes.close)
-        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client, name).deliver, PLACES)
+        sender = Sender(settings, notes, client, name)
+        for queue in (DELIVER_QUEUE, DUE_QUEUE):
+            await queues.take(queue, "deliver", sender.deliver, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         await _until_stopped(Sweep(settings, database, name).run)
         await queues.drain()
