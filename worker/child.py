@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,17 +70,19 @@ class Child:
 
 async def spawn(cell: Cell, python: Path, source: Path, environment: dict[str, str]) -> Child:
     """In the model's folder; raises SetupFailed."""
-    control, frames, logs = os.pipe(), os.pipe(), os.pipe()
+    # Of a pipe uvloop would close its end twice, and by the second time the number may be that of another file.
+    control, frames, logs = socket.socketpair(), os.pipe(), os.pipe()
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         for descriptor in (frames[0], logs[0]):
             os.set_blocking(descriptor, False)
             ours.callback(os.close, descriptor)
-        for descriptor in (control[0], frames[1], logs[1]):
+        for descriptor in (frames[1], logs[1]):
             theirs.callback(os.close, descriptor)
+        theirs.callback(control[0].close)
         loop = asyncio.get_running_loop()
-        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(control[1], "wb", 0))
+        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, control[1])
         ours.callback(writer.close)
-        process = await _start(cell, python, source, environment, (control[0], frames[1], logs[1]))
+        process = await _start(cell, python, source, environment, (control[0].fileno(), frames[1], logs[1]))
         ours.pop_all()
         return Child(process, writer, frames[0], logs[0], cell)
 

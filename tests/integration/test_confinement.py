@@ -104,7 +104,7 @@ async def test_no_descriptor_of_the_service_is_inherited(start: Start, tmp_path:
     with (tmp_path / "open").open("w") as file:
         os.set_inheritable(file.fileno(), True)
         process = await start(MODEL)
-        assert await answer(process, "descriptors") == 5  # standard input, output and error, and our two pipes
+        assert await answer(process, "descriptors") == 5  # standard input, output and error, two to speak with us
 
 
 async def test_limits_are_set_and_cannot_be_raised(start: Start) -> None:

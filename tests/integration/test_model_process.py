@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import sys
 import textwrap
 from datetime import timedelta
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from tests.model_processes import PATIENCE_SECONDS, PREDICTORS, ROOT, Heard, Start, content_of, is_running, run, until
+from worker.cell import open_cell
+from worker.child import spawn
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed
 from worker.frames import Lines
 from worker.process import ModelProcess
@@ -580,3 +584,21 @@ async def test_a_model_process_dies_with_its_parent(tmp_path: Path):
     parent.kill()
     await parent.wait()
     await until(lambda: not is_running(child))
+
+
+def test_the_event_loop_of_the_service_closes_the_way_to_a_process_once(tmp_path: Path):
+    """It closes the number of a pipe, and then the pipe's file closes it again, while it may be another thread's file.
+
+    That cannot be seen from here; a socket it detaches from its number instead.
+    """
+
+    async def start_and_end() -> None:
+        cell = await open_cell(tmp_path, Path(sys.executable), None)
+        child = await spawn(cell, Path("/bin/true"), tmp_path, {})
+        ours = child.control.get_extra_info("pipe")
+        await child.wait()
+        child.close()
+        await cell.leave()
+        assert isinstance(ours, socket.socket)
+
+    uvloop.run(start_and_end())
