@@ -40,6 +40,7 @@ def print_traceback(error: BaseException, clean: Callable[[str], str] = str) -> 
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_NOT_THE_MODELS):
         trace = trace.tb_next
+    flush()  # a line that was not ended was printed before
     with suppress(Exception):  # an exception whose text cannot be made must not hide that it happened
         sys.stderr.write(clean("".join(traceback.format_exception(type(error), error, trace))))
 

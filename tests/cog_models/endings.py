@@ -4,6 +4,12 @@ from tests.cog_models.row import fails, gives, predicts, row
 
 ROWS = [
     predicts(
+        "unended-line-before-raising",
+        "(self) -> str",
+        "print('halfway', end='')\nraise ValueError('late')",
+        fails("late", logs="halfwayTraceback"),
+    ),
+    predicts(
         "exit-0", "(self) -> str", "sys.exit(0)", fails("SystemExit: 0"), fails("SystemExit: 0"), before="import sys"
     ),
     predicts("exit-text", "(self) -> str", "sys.exit('no more')", fails("no more"), before="import sys"),
