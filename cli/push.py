@@ -112,6 +112,7 @@ def _follow(client: httpx.Client, model: str, version: dict[str, Any]) -> dict[s
         sys.stderr.flush()
         seen = log
         if version["status"] != "building":
+            sys.stderr.write("\n" if log and not log.endswith("\n") else "")
             return version
         time.sleep(_LOOK_SECONDS)
         version = answer(client.get(f"/models/{model}/versions/{version['id']}"))

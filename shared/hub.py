@@ -27,7 +27,8 @@ def snapshot(name: str, revision: str | None, wanted: Sequence[str], unwanted: S
         ) from error
     except LocalEntryNotFoundError as error:
         raise FileUnavailable(
-            f"{name} is not in the local cache, and the Hub cannot be reached: check the network."
+            f"{name}{f'@{revision}' if revision else ''} is not in the local cache, and the Hub cannot be reached: "
+            "check the network, and that HF_HUB_OFFLINE is not set."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise FileUnavailable(f"{name} could not be fetched from the Hub: {str(error).splitlines()[0]}") from error

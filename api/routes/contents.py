@@ -16,7 +16,7 @@ from api.dependencies import ModelWriter, Wired, bounded
 from api.documentation import problems, request_body
 from shared import contract
 from shared.contents import PACK_BYTES_MAX, Contents
-from shared.errors import BodyTooLarge
+from shared.errors import BodyTooLarge, InvalidPush
 from shared.sizes import size_in_words
 
 router = APIRouter(tags=["versions"])
@@ -51,6 +51,8 @@ async def put_content(
     largest = PACK_BYTES_MAX if packed else wired.settings.max_archive_bytes
     if size > largest:
         raise BodyTooLarge(f"The content is larger than {size_in_words(largest)}.")
+    if offset > size:
+        raise InvalidPush(f"A content of {size} bytes cannot go on at {offset}.")
     contents = Contents(wired.settings.home, caller.id)
     arrival = await asyncio.to_thread(contents.open, sha256, offset)
     try:

@@ -41,6 +41,13 @@ def test_push_of_a_model_that_cannot_be_imported_says_why(instance: Instance):
 
 
 @on_one_backend
+def test_push_begins_a_line_for_its_address_where_the_log_ended_none(instance: Instance, tmp_path: Path):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\n")
+    (tmp_path / "predict.py").write_text("print('loaded', end='')\ndef predict() -> str: return ''\n")
+    assert instance.command("push", tmp_path, "pinion/unended").stderr.endswith("loaded\n")
+
+
+@on_one_backend
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

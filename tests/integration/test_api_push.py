@@ -68,6 +68,8 @@ async def test_a_content_that_was_cut_off_is_asked_for_from_there(client: httpx.
     wrong = await send(client, content, offset=5)
     assert wrong.status_code == 409
     assert "4 bytes of this content are here" in wrong.json()["detail"]
+    beyond = await client.put(f"/v1/contents/{digest(content)}", params={"size": 4, "offset": 9}, content=b"more")
+    assert (beyond.status_code, beyond.json()["detail"]) == (422, "A content of 4 bytes cannot go on at 9.")
     assert (await send(client, content, offset=4)).status_code == 200
 
 
