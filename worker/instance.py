@@ -5,7 +5,7 @@ spoken to stands in `process`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -121,6 +121,11 @@ class Instance:
     @property
     def has_seat(self) -> bool:
         return self.in_use < self.concurrency
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """What its process tells of itself."""
+        return self._process.figures.values if self._process and self.is_up else {}
 
     @property
     def group(self) -> int | None:

@@ -60,7 +60,9 @@ def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
     from pinion_runtime import logs
     from pinion_runtime.failures import ModelError, text_of
     from pinion_runtime.frames import compose
+    from pinion_runtime.serving import record_for_process
 
+    record_for_process(writer)
     try:
         serving = _load(start, control, writer)
         serving.set_up()
