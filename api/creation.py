@@ -43,6 +43,7 @@ async def create(
         input=found.inputs.check(input),
         secret_inputs=found.inputs.secrets or None,
         streams=found.is_iterator,
+        streams_files=found.yields_files,
         lifetime_seconds=options.lifetime_seconds,
         shows_aborted=caller.shows_aborted,
         create_key=identity.create_key,
@@ -58,13 +59,13 @@ async def stored(
 ) -> Any:
     """The row of what there is room for, or of what was made before; raises TooManyAtOnce, QueueFull or Overloaded."""
     try:
-        await wired.admission.let_in(request)
+        async with wired.admission.place(request):
+            crash.at("before_insert")
+            row = await creates.create(wired.database, request, identity, accept)
     except (TooManyAtOnce, QueueFull, Overloaded):
         if earlier := await creates.find(wired.database, identity):
             return earlier
         raise
-    crash.at("before_insert")
-    row = await creates.create(wired.database, request, identity, accept)
     crash.at("before_answer")
     return row
 

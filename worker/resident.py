@@ -6,7 +6,7 @@ One process and its restarts stand in `instance`; which of several gives way whe
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,6 +79,11 @@ class Resident:
         """Whether there may be one process more beside those there are."""
         return self._bounds.most > 1 and not all(each.is_coming for each in self._instances)
 
+    @property
+    def _may_have_more(self) -> bool:
+        """Whether there may be, or comes, one process more than is set up."""
+        return self._bounds.most > 1 and not all(each.is_set_up for each in self._instances)
+
     def honour(self, bounds: Bounds) -> None:
         """Keep up as many processes as deployments want, and have no more than they allow.
 
@@ -105,11 +110,15 @@ class Resident:
         Where there are more than it can run at once, another process is started if it may and memory allows, and
         whichever comes first is waited for, that or a free seat.
         """
-        while jobs > self.concurrency and self.may_grow and self._next.is_set_up and not self._next.has_seat:
-            if self._growth is None or self._growth.done():
+        while jobs > self.concurrency and self._may_have_more and self._next.is_set_up and not self._next.has_seat:
+            if self.may_grow and (self._growth is None or self._growth.done()):
                 self._growth = asyncio.create_task(self._grow())
             await self._something_new()
         await self.ready()
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """While inside, a prediction is claimed: a process for it is kept, though it has no seat yet."""
+        return self._next.expecting()
 
     @asynccontextmanager
     async def seat(self) -> AsyncIterator[ModelProcess]:

@@ -41,6 +41,7 @@ _READ_BYTES = 1 << 16
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
+_parse = json.loads  # a model may put another in its place
 # default=str: the default of a parameter may be any object, and is only shown
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str)
 
@@ -60,7 +61,7 @@ def read_frames(descriptor: int) -> Iterator[dict[str, Any]]:
             return
         *lines, rest = received.split(b"\n")
         for line in lines:
-            yield json.loads(b"".join([*parts, line]))
+            yield _parse(b"".join([*parts, line]))
             parts = []
         parts.append(rest)
 

@@ -33,6 +33,7 @@ class Kind:
 
 
 def kind_of(annotation: Any) -> Kind:
+    annotation = _behind_name(annotation)
     if hasattr(annotation, "__metadata__"):  # Annotated[T, ...]
         return _OBJECT if cog.Opaque in annotation.__metadata__ else kind_of(annotation.__origin__)
     if annotation in _SIMPLE:
@@ -50,6 +51,14 @@ def kind_of(annotation: Any) -> Kind:
             if issubclass(concrete, base):
                 return kind
     raise UnsupportedType(getattr(annotation, "__name__", None) or str(annotation))
+
+
+def _behind_name(annotation: Any) -> Any:
+    """What a NewType, or `type X = …` of Python 3.12, stands for."""
+    for attribute in ("__supertype__", "__value__"):
+        if hasattr(annotation, attribute):
+            return _behind_name(getattr(annotation, attribute))
+    return annotation
 
 
 def _whole_number(value: Any) -> int:

@@ -22,12 +22,17 @@ from pinion_runtime.signature import Signature, read_signature
 class Model:
     """A loaded model: its predict function (or run, or train), what the signature says, and the rest of its class."""
 
-    def __init__(self, predict: Callable[..., Any], instance: Any = None) -> None:
-        self.predict = predict
+    def __init__(self, predict: Callable[..., Any], instance: Any = None, method: str = "") -> None:
         self.instance = instance
+        self._predict, self._method = predict, method
         self.signature: Signature = read_signature(predict)
         self.healthcheck: Callable[[], Any] | None = getattr(instance, "healthcheck", None)
         self._setup = getattr(instance, "setup", None)
+
+    @property
+    def predict(self) -> Callable[..., Any]:
+        """As it is by now: setup() may have put a compiled one in its place."""
+        return getattr(self.instance, self._method) if self._method else self._predict
 
     def setup(self) -> Any:
         """Returns an awaitable when setup() is async."""
@@ -56,7 +61,7 @@ def _load(reference: str, usual_names: tuple[str, ...], methods: tuple[str, ...]
     instance = target()
     for method in methods:
         if callable(getattr(instance, method, None)):
-            return Model(getattr(instance, method), instance)
+            return Model(getattr(instance, method), instance, method)
     raise ModelError(f"{target.__name__} in {file} has {lacking}.")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from ipaddress import ip_network
@@ -157,8 +158,8 @@ FAILURES: list[tuple[str | Callable[[FileServer], str], str]] = [
     (away, "address not allowed by policy"),
     (in_circles, "too many redirects"),
     (to_a_file, "address not allowed by policy"),
-    (large, "it is larger than 100000 bytes"),
-    (lambda server: server.never_ends("/endless", 0.0001), "it is larger than 100000 bytes"),
+    (large, "it is larger than 98 KiB"),
+    (lambda server: server.never_ends("/endless", 0.0001), "it is larger than 98 KiB"),
     (lambda server: server.never_ends("/slow", 0.05), "no complete answer in time"),
     (compressed, "the server answered with compressed content although it was asked not to"),
     ("http://10.0.0.1/a.png", "address not allowed by policy"),
@@ -230,6 +231,29 @@ async def test_a_cancel_ends_a_prediction_whose_input_is_still_on_its_way(
     assert monotonic() - asked < 1
     assert (await rows.prediction(row.id)).status == Status.CANCELED
     assert existing_folders(settings.home) == {}
+
+
+async def test_a_model_is_kept_up_while_the_input_of_its_prediction_is_on_its_way(
+    settings: Settings, rows: Rows, host: Host, file_server: FileServer
+) -> None:
+    version_id = await installed(settings, rows, "describes_files")
+    may_come = threading.Event()
+    url = file_server.gives("/late", CONTENT)
+    give = file_server.behaviours["/late"]
+    file_server.does("/late", lambda handler: give(handler) if may_come.wait(30) else None)
+    row = await rows.waiting(version_id=version_id, input={"file": url})
+    running = asyncio.create_task(host.predict(version_id, row.id))
+    await until(lambda: file_server.asked)
+    resident = host.residency.resident(version_id)
+    group = resident.group
+    await resident.unload()
+    assert group
+    assert resident.group == group
+    may_come.set()
+    await running
+    assert (await rows.prediction(row.id)).status == Status.SUCCEEDED
+    await resident.unload()
+    assert resident.group is None
 
 
 async def test_a_cancel_that_came_first_keeps_the_input_from_being_fetched(
