@@ -10,6 +10,7 @@ machines that have other things to do.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -25,6 +26,10 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 
+from pinion_runtime.control import Control, Prediction
+from pinion_runtime.frames import FrameWriter
+from pinion_runtime.loading import Model
+from pinion_runtime.serving_threads import ThreadServing
 from pinion_textgen.admission import Limits
 from pinion_textgen.decoders import decoder_of
 from pinion_textgen.engine import Engine
@@ -40,7 +45,7 @@ ALONE = 6
 WRITTEN = 64
 MIXED = (8, 128)
 """Shortest and longest answer, in tokens, where lengths are mixed."""
-KINDS = ["generate", "bare", "engine", "mixed", "rival"]
+KINDS = ["generate", "bare", "engine", "mixed", "rival", "untouched"]
 SAMPLED = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.2, "seed": 1}
 
 
@@ -54,6 +59,8 @@ class Bench:
         random = Random(1)
         self.prompts = [[random.randrange(3, 32_000) for _ in range(random.randint(16, 96))] for _ in range(256)]
         self._translator: CTranslate2 | None = None
+        self.answers: list[int] = []
+        self.servings: dict[int, tuple[Control, ThreadServing]] = {}
         self.mixed = [random.randint(*MIXED) for _ in self.prompts]
 
     def alone(self) -> int:
@@ -82,6 +89,26 @@ class Bench:
             engine.step()
         return sum(lengths)
 
+    def untouched(self, rows: int, count: int) -> int:
+        """A predictor that calls generate(), run in threads as its model process does."""
+        if rows not in self.servings:
+            control, nobody = Control(), FrameWriter(os.open(os.devnull, os.O_WRONLY))
+            self.servings[rows] = control, ThreadServing(Model(self.predict), control, nobody, rows)
+        control, serving = self.servings[rows]
+        for index in range(count):
+            control.inbox.put(Prediction(f"p{index}", {"index": index}))
+        control.inbox.put(None)
+        self.answers.clear()
+        serving.serve()
+        return sum(self.answers)
+
+    def predict(self, index: int) -> list[int]:
+        ids = torch.tensor([self.prompts[index]], device=self.device)
+        named = {"attention_mask": torch.ones_like(ids), "do_sample": False, "max_new_tokens": WRITTEN}
+        answer: list[int] = self.model.generate(ids, **named)[0].tolist()
+        self.answers.append(WRITTEN)
+        return answer
+
     @torch.inference_mode()
     def bare(self, rows: int) -> int:
         """Only what every token needs: the model's step and the likeliest token."""
@@ -107,6 +134,7 @@ class Bench:
             f"generate, static batch, {rows}": partial(self.static, rows, [WRITTEN] * rows),
             f"bare loop, {rows}": partial(self.bare, rows),
             f"engine, {rows}": partial(self.engine, rows, [WRITTEN] * 2 * rows),
+            f"untouched predictor, {rows}": partial(self.untouched, rows, 2 * rows),
             f"engine, {rows}, sampled": partial(self.engine, rows, [WRITTEN] * 2 * rows, **SAMPLED),
             f"mixed lengths, {rows}, generate, static batch": partial(self.static, rows, mixed),
             f"mixed lengths, {rows}, engine": partial(self.engine, rows, mixed),

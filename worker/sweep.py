@@ -20,7 +20,7 @@ from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
 from shared.live import joined, replay, silence
-from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, job_of, missing
+from shared.queue import BUILD_QUEUE, DUE_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
 from shared.tables import DONE_WITH, Leadership, Prediction, Version, WebhookMessage, Worker
 from worker import life_sign
@@ -232,7 +232,7 @@ class Sweep:
         async with self.database.reading() as connection:
             lanes = (await connection.execute(query)).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
-        await self.database.send([DeliverJob(lane, "due") for lane in lanes])
+        await self.database.send([DeliverJob(lane, "due", DUE_QUEUE) for lane in lanes])
 
     async def _forget_the_past(self) -> None:
         """Now and then, a batch at a time: workers long gone, and messages that are long done with."""
