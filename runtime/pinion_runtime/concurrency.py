@@ -5,6 +5,7 @@ Its setup() may find that it is fewer. Running them is the business of serving_a
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 
@@ -27,7 +28,8 @@ def concurrency_of(model: Model, of_manifest: int | None) -> int:
 
 def lowered_by_setup(model: Model, most: int) -> int:
     """What it comes to once the model is set up."""
-    return min(most, _checked(getattr(model.instance, _MARK, most), f"setup() has set {_MARK}"))
+    said = inspect.getattr_static(model.instance, _MARK, most)  # a __getattr__ may know any name
+    return min(most, _checked(said, f"setup() has set {_MARK}"))
 
 
 def _most(model: Model, of_manifest: int | None) -> int:

@@ -126,10 +126,18 @@ def _list_of(item: Kind) -> Kind:
 
 
 def _literal(choices: list[Any]) -> Kind:
-    for kind in (str, int):
-        if all(type(choice) is kind for choice in choices):
-            return Kind(_SIMPLE[kind].schema, _SIMPLE[kind].convert, choices=choices)
-    raise UnsupportedType(f"Literal{choices}")
+    kind = next((each for each in (str, int) if all(type(choice) is each for choice in choices)), None)
+    if kind is None:
+        raise UnsupportedType(f"Literal{choices}")
+    plain = _SIMPLE[kind]
+
+    def convert(value: Any) -> Any:
+        converted = plain.convert(value)
+        if converted not in choices:
+            raise ValueError(f"must be one of {choices}")
+        return converted
+
+    return Kind({**plain.schema, "enum": choices}, convert, choices=choices)
 
 
 def _union(arguments: Any) -> Kind:
@@ -161,4 +169,5 @@ def _fits(kind: Kind, value: Any) -> bool:
     if isinstance(value, pathlib.PurePath) or _is_file(kind):
         return _is_file(kind) and isinstance(value, pathlib.PurePath)
     names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
-    return kind.schema.get("type") == names.get(type(value))
+    is_allowed = kind.choices is None or value in kind.choices
+    return is_allowed and kind.schema.get("type") == names.get(type(value))

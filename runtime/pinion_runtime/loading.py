@@ -26,8 +26,8 @@ class Model:
         self.instance = instance
         self._predict, self._method = predict, method
         self.signature: Signature = read_signature(predict)
-        self.healthcheck: Callable[[], Any] | None = getattr(instance, "healthcheck", None)
-        self._setup = getattr(instance, "setup", None)
+        self.healthcheck: Callable[[], Any] | None = _own(instance, "healthcheck")
+        self._setup = _own(instance, "setup")
 
     @property
     def predict(self) -> Callable[..., Any]:
@@ -60,7 +60,7 @@ def _load(reference: str, usual_names: tuple[str, ...], methods: tuple[str, ...]
         return Model(target)
     instance = target()
     for method in methods:
-        if callable(getattr(instance, method, None)):
+        if callable(_own(instance, method)):
             return Model(getattr(instance, method), instance, method)
     raise ModelError(f"{target.__name__} in {file} has {lacking}.")
 
@@ -83,6 +83,11 @@ def _find(module: ModuleType, names: tuple[str, ...], file: str) -> Any:
         if callable(getattr(module, name, None)):
             return getattr(module, name)
     raise ModelError(f"{file} has no class or function named {' or '.join(names)}.")
+
+
+def _own(instance: Any, name: str) -> Any:
+    """What a model has of this name. Its `__getattr__` is not asked: it may know any, or ask what setup() makes."""
+    return getattr(instance, name) if inspect.getattr_static(instance, name, None) is not None else None
 
 
 def _weights(annotation: Any) -> Any:

@@ -357,4 +357,55 @@ ROWS = [
         """,
         gives("6", logs="**********", key="sesame"),
     ),
+    row(
+        "delegates",
+        """
+        class Predictor:
+            def setup(self):
+                self.model = "abc"
+            def __getattr__(self, name):
+                return getattr(self.model, name)
+            def run(self) -> str:
+                return self.upper()
+        """,
+        gives("ABC"),
+    ),
+    row(
+        "knows-any-name",
+        """
+        class Predictor:
+            def __getattr__(self, name):
+                return lambda *_: 1 / 0
+            async def predict(self) -> str:
+                return "x"
+        """,
+        gives("x"),
+    ),
+    predicts(
+        "union-of-literal",
+        "(self, size: Union[int, Literal['auto']] = 'auto', more: List[Union[Literal[1, 2], str]] = []) -> str",
+        "return f'{size!r}{more}'",
+        gives("'auto'[]"),
+        gives("3[1, 'x']", size=3, more=[1, "x"]),
+        refuses("size", size="large"),
+        refuses("more", more=[3]),
+    ),
+    row(
+        "numpy-choices",
+        """
+        import numpy
+        class Predictor:
+            def predict(
+                self,
+                a: int = Input(choices=numpy.arange(1, 3), default=numpy.int64(2)),
+                b: str = Input(choices=numpy.array(["x", "y"])),
+                c: float = numpy.float32(0.5),
+            ) -> str:
+                return f"{a!r}{b!r}{c!r}"
+        """,
+        gives("2'x'0.5", b="x"),
+        gives("1'y'1.5", a=1, b="y", c=1.5),
+        refuses("must be one of", a=3, b="x"),
+        package="numpy",
+    ),
 ]
