@@ -165,6 +165,17 @@ async def test_its_files_are_kept_for_as_long_and_expire_afterwards(
     assert await expiring() == [True, False, True]
 
 
+async def test_a_file_that_an_example_keeps_is_read_listed_and_downloaded_like_others(
+    client: httpx.AsyncClient, rows: Rows, settings: Settings
+) -> None:
+    given = await a_file(rows, settings)
+    await show(client, await succeeded(rows, input={"text": f"http://pinion.test/v1/files/{given}"}))
+    answer = await client.get(f"/v1/files/{given}")
+    assert (answer.status_code, answer.json()["expires_at"]) == (200, None)
+    assert [each["id"] for each in (await client.get("/v1/files")).json()["results"]] == [given]
+    assert (await client.get(answer.json()["urls"]["download"])).content == b"content"
+
+
 async def test_with_its_version_an_example_goes(client: httpx.AsyncClient, rows: Rows, settings: Settings) -> None:
     await rows.change(Model, Model.id == rows.model_id, visibility=Visibility.PRIVATE)
     other = await rows.add_version()
