@@ -9,6 +9,7 @@ import pytest
 from shared import files
 from shared.contract import Status, Visibility
 from shared.database import clock
+from shared.examples import BYTES_MAX
 from shared.file_store import Incoming
 from shared.files import Description
 from shared.settings import Settings
@@ -96,6 +97,20 @@ async def test_only_a_prediction_that_succeeded_of_ones_own_and_of_this_model_is
         answer = await show(client, row.id)
         assert (answer.status_code, "succeeded" in answer.json()["detail"]) == (422, True)
     assert await shown(client) == []
+
+
+@pytest.mark.parametrize("where", ["input", "output", "logs"])
+async def test_what_is_too_large_to_be_shown_beside_many_models_is_no_example(
+    client: httpx.AsyncClient, rows: Rows, where: str
+) -> None:
+    prediction_id = await succeeded(rows)
+    large = "x" * BYTES_MAX
+    await rows.change(
+        Prediction, Prediction.id == prediction_id, **{where: {"a": large} if where == "input" else large}
+    )
+    answer = await show(client, prediction_id)
+    assert (answer.status_code, "256 KiB" in answer.json()["detail"]) == (422, True)
+    assert (await rows.prediction(prediction_id)).example_since is None
 
 
 @pytest.mark.parametrize(
