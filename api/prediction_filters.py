@@ -3,6 +3,7 @@
 Whose predictions, and which page of them, is not known here.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -19,20 +20,22 @@ from shared.tables import Model, Prediction, Version
 
 _UNFINISHED = (Status.STARTING, Status.PROCESSING)
 _STOPPED = (Status.CANCELED, Status.ABORTED)
+_LOST_PLUS = re.compile(r"([T ][\d:.]+) (\d\d:?\d\d)$", re.ASCII)
+"""In an address the + before an offset means a blank, unless it is escaped, which is easily forgotten."""
 _WEB_SECONDS = 14 * 86_400.0
 """As on Replicate, what was made in the browser is listed for two weeks."""
 
 
-def _refuse_number(text: str) -> str:
+def _as_meant(text: str) -> str:
     """Pydantic takes a number for seconds since 1970, also one that is meant as a date without dashes."""
     try:
         float(text)
     except ValueError:
-        return text
+        return _LOST_PLUS.sub(r"\1+\2", text)
     raise PydanticCustomError("moment", "Must be a moment as 2026-11-27T12:00:00Z")
 
 
-_Moment = Annotated[datetime, BeforeValidator(_refuse_number)]
+_Moment = Annotated[datetime, BeforeValidator(_as_meant)]
 _Text = Query(pattern=r"^[!-~]+$", max_length=255)
 
 

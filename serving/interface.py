@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from serving.leniency import read_leniently
-from shared.errors import InvalidRequest, Problem
-from shared.file_inputs import file_inputs, is_address, replaced, with_defaults
+from shared.file_inputs import file_inputs, replaced, with_defaults
 from shared.input_schema import compile_schema
 from shared.secret_inputs import masked
 
@@ -36,14 +35,7 @@ class Interface:
     def check(self, given: Any) -> dict[str, Any]:
         """The input as the model takes it, without what it does not know; InvalidRequest names all that is wrong."""
         read = read_leniently(self.document, given) if isinstance(given, dict) else given
-        known = self._schema.check(read)
-        # A path of this machine must not reach the model: it would open whatever a client names.
-        wrong = [name for name, address in self.files(known).items() if not is_address(address)]
-        if wrong:
-            raise InvalidRequest(
-                [Problem("value_error", f"input.{name}", "must be an http, https or data URL") for name in wrong]
-            )
-        return known
+        return self._schema.check(read)
 
     def completed(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The input with the defaults that are files to be fetched."""

@@ -14,7 +14,7 @@ from shared import lifecycle
 from shared.catalog import NAME, hold
 from shared.contract import TERMINAL
 from shared.database import Database, Transaction, clock
-from shared.errors import DeploymentInUse, InvalidRequest, Problem
+from shared.errors import DeploymentInUse, InvalidRequest, NotFound, Problem
 from shared.ids import new_id
 from shared.live import DeploymentsChanged
 from shared.tables import Account, Deployment, Prediction, Release
@@ -94,11 +94,10 @@ async def create(database: Database, account: Row[Any], name: str, wish: Wish) -
 async def change(database: Database, account: Row[Any], found: Row[Any], changes: dict[str, Any]) -> Row[Any]:
     """A new release with changed fields of a Wish; where none differs all stays as it is. Raises as `create`.
 
-    One that is stopped by it has its predictions canceled.
+    One that is stopped by it has its predictions canceled. NotFound if it was just deleted.
     """
-    query = _named(account.id, found.owner, found.name)
     async with database.transaction() as transaction:
-        row = (await transaction.execute(query.with_for_update(of=Deployment.__table__))).one()
+        row = await _held(transaction, found)
         now = Wish(row.model, row.version_id, row.hardware, row.min_instances, row.max_instances)
         wish = replace(now, **changes)
         wish.check()
@@ -106,10 +105,24 @@ async def change(database: Database, account: Row[Any], found: Row[Any], changes
             return row
         await transaction.execute(update(Deployment).where(Deployment.id == row.id).values(release=row.release + 1))
         await _release(transaction, account, row.id, row.release + 1, wish)
-        changed = (await transaction.execute(query)).one()
+        changed = (await transaction.execute(_identified(found))).one()
     if not wish.max_instances:
         await _cancel_all(database, _full_name(row))
     return changed
+
+
+async def _held(transaction: Transaction, found: Row[Any]) -> Row[Any]:
+    """As it stands now, and stays until the transaction ends; raises NotFound."""
+    # Alone: a lock on joined rows that was waited for would then ask for the release that was the newest before.
+    await transaction.execute(select(Deployment.id).where(Deployment.id == found.id).with_for_update())
+    row: Row[Any] | None = (await transaction.execute(_identified(found))).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _identified(found: Row[Any]) -> Select[Any]:
+    return owned(found.account_id).where(Deployment.id == found.id)
 
 
 async def _release(transaction: Transaction, account: Row[Any], deployment_id: str, number: int, wish: Wish) -> None:
@@ -134,13 +147,13 @@ async def _cancel_all(database: Database, deployment: str) -> None:
 
 
 async def remove(database: Database, found: Row[Any]) -> None:
-    """Take a deployment away with all its releases; raises DeploymentInUse unless it is stopped and was quiet."""
-    if found.max_instances:
-        raise DeploymentInUse("Stop the deployment first: set its min_instances and max_instances to 0.")
+    """Take a deployment away with all its releases, if it is stopped and was quiet; NotFound or DeploymentInUse."""
     name = _full_name(found)
     is_recent = or_(Prediction.created_at > clock(-_QUIET_SECONDS), Prediction.completed_at > clock(-_QUIET_SECONDS))
     of_it = and_(Prediction.deployment == name, or_(is_recent, _is_under_way(name)))
     async with database.transaction() as transaction:
+        if (await _held(transaction, found)).max_instances:
+            raise DeploymentInUse("Stop the deployment first: set its min_instances and max_instances to 0.")
         if (await transaction.execute(select(Prediction.id).where(of_it).limit(1))).one_or_none():
             minutes = round(_QUIET_SECONDS / 60)
             raise DeploymentInUse(f"The deployment was used in the last {minutes} minutes. Try again later.")

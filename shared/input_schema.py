@@ -27,7 +27,7 @@ _BYTES_MAX = 1024 * 1024
 _BACKTRACKS_MAX = 10_000
 
 _REFERENCE = "#/components/schemas/"
-_URI_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=.)", re.DOTALL)
+_URI_SCHEME = re.compile(r"(https?|data):(?=.)", re.DOTALL | re.IGNORECASE)
 
 # JSON Schema keyword → type and text as gojsonschema words them, which is what Replicate's clients have seen so far.
 _WORDING = {
@@ -42,7 +42,7 @@ _WORDING = {
     "minLength": ("string_gte", "String length must be greater than or equal to {value}"),
     "maxLength": ("string_lte", "String length must be less than or equal to {value}"),
     "pattern": ("pattern", "Does not match pattern '{value}'"),
-    "format": ("format", "Does not match format '{value}'"),
+    "format": ("format", "Does not match format '{value}'{hint}"),
     "minItems": ("array_min_items", "Array must have at least {value} items"),
     "maxItems": ("array_max_items", "Array must have at most {value} items"),
     "uniqueItems": ("unique", "array items must be unique"),
@@ -54,6 +54,7 @@ _WORDING = {
     "oneOf": ("number_one_of", "Must validate one and only one schema (oneOf)"),
     "not": ("number_not", "Must not validate the schema (not)"),
 }
+_HINTS = {"uri": ": it has to be an http, https or data URL"}
 _BRANCHES = {"allOf", "anyOf", "oneOf"}
 _NESTED = {"items", "not", "additionalProperties", "properties"} | _BRANCHES
 _COPIED = _WORDING.keys() - _NESTED - {"exclusiveMinimum", "exclusiveMaximum"}
@@ -234,7 +235,10 @@ def _compiled(
 
 
 def _is_uri(text: str) -> bool:
-    """As lenient as the Go validator: a scheme, something after it, no control characters, no backslash."""
+    """As lenient as the Go validator, but for what cannot be fetched.
+
+    A path of this machine must not reach a model: it would open whatever a client names.
+    """
     scheme = _URI_SCHEME.match(text)
     if scheme is None:
         return False
@@ -279,7 +283,10 @@ def _inside(value: Any, error: jsonschema_rs.ValidationError) -> Any:
 
 def _worded(keyword: str, field: str, limit: Any, value: Any = None) -> Problem:
     kind, text = _WORDING[keyword]
-    return Problem(kind, field, text.format(field=field, value=_shown(keyword, limit), given=_type_name(value)))
+    shown = _shown(keyword, limit)
+    return Problem(
+        kind, field, text.format(field=field, value=shown, given=_type_name(value), hint=_HINTS.get(shown, ""))
+    )
 
 
 def _shown(keyword: str, limit: Any) -> str:

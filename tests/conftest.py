@@ -1,5 +1,6 @@
 """What several kinds of tests share; the work is done in the modules beside."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,20 @@ import pytest
 from tests.database_fixtures import BACKENDS
 from tests.file_server import FileServer, serving_files
 from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--gpu", action="store_true", help="run what is about the engine on a GPU instead of the CPU")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before tests/text_models.py is imported, which puts models there."""
+    if config.getoption("--gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise pytest.UsageError("--gpu: torch finds no GPU here. `pinion doctor` says what it sees.")
+        os.environ["PINION_TEST_DEVICE"] = "cuda"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

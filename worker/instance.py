@@ -5,7 +5,7 @@ spoken to stands in `process`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -133,6 +133,11 @@ class Instance:
     @property
     def has_seat(self) -> bool:
         return self.in_use < self.concurrency
+
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """What its process tells of itself."""
+        return self._process.figures.values if self._process and self.is_up else {}
 
     @property
     def group(self) -> int | None:

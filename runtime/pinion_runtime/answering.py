@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Iterator
 
 import cog
+from cog import scope
 from cog.scope import Record, Scope, running
 from pinion_runtime import logs
 from pinion_runtime.control import Prediction
@@ -48,8 +49,17 @@ def output_heads(prediction: Prediction) -> tuple[str, str]:
     return compose("output", plain, "value", "")[:-1], compose("output", waiting, "value", "")[:-1]
 
 
-def metric(prediction: Prediction, name: str, value: Any, mode: str) -> str:
-    return compose("metric", {"id": prediction.id, "name": name, "mode": mode}, "value", encode(value))
+def metric(prediction_id: str | None, name: str, value: Any, mode: str) -> str:
+    return compose("metric", {"id": prediction_id, "name": name, "mode": mode}, "value", encode(value))
+
+
+def record_for_process(writer: FrameWriter) -> None:
+    """What is recorded outside predictions from now on is told as well."""
+
+    def record(name: str, value: Any, mode: str) -> None:
+        writer.write(metric(None, name, value, mode))
+
+    scope.outside = record
 
 
 def conclude(writer: FrameWriter, prediction: Prediction, outcome: Outcome, began: float) -> None:
@@ -140,7 +150,7 @@ class Answering:
     def _recorder(self, prediction: Prediction) -> Record:
         def record(name: str, value: Any, mode: str) -> None:
             with self._window.held_off():
-                self._writer.write(metric(prediction, name, value, mode))
+                self._writer.write(metric(prediction.id, name, value, mode))
 
         return record
 

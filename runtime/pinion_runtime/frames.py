@@ -20,7 +20,8 @@ child to parent
   log           {id, text}                          printed by one of several predictions; id null: by none of them
   interrupted   {id}                                the cancel has reached an async prediction, which may clean up
   healthcheck   {number, error}                     error null: the model is well
-  metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes
+  metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes. id null: it
+               tells of the process
   done          {id, status, error, predict_time, left, output}
                 status: succeeded, failed, canceled; seconds; left: a folder in TMPDIR that nobody uses any more, or
                 null; output: the whole value, null for an iterator.

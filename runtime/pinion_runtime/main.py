@@ -59,9 +59,11 @@ def _prepare_path() -> None:
 
 def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
     from pinion_runtime import logs
+    from pinion_runtime.answering import record_for_process
     from pinion_runtime.failures import ModelError, text_of
     from pinion_runtime.frames import compose
 
+    record_for_process(writer)
     try:
         serving = _load(start, control, writer)
         serving.set_up()

@@ -94,7 +94,7 @@ class AsyncServing:
 
     async def _run(self, prediction: Prediction, printed: Printed | None) -> Outcome:
         def record(name: str, value: Any, mode: str) -> None:
-            self._writer.write(metric(prediction, name, value, mode))
+            self._writer.write(metric(prediction.id, name, value, mode))
 
         running.set(Scope(record, prediction.context))  # a task has a context of its own
         if printed:

@@ -71,6 +71,11 @@ INPUTS = [
     Refusal("a missing input", 422, "text is required", wanting(version="pinion/echo"), "input"),
     Refusal("an input that is a list", 422, "input", wanting(input=[]), "input"),
     Refusal("an input that is null", 422, "input", wanting(input=None), "input"),
+    Refusal("a path for a file", 422, "http, https or data", given(file="/etc/passwd"), "input.file"),
+    Refusal("a file of the server", 422, "http, https or data", given(file="file:///etc/passwd"), "input.file"),
+    Refusal(
+        "a file by FTP, in a list", 422, "http, https or data", given(files=["data:,a", "ftp://a/b"]), "input.files.1"
+    ),
     Refusal("NUL in a text", 422, "NUL", given(hint="a\0b")),
     Refusal("NUL in a key", 422, "NUL", wanting(input={"a\0b": 1})),
     Refusal("NaN", 422, "NaN", raw('"scale":NaN')),

@@ -1,5 +1,6 @@
 """Deployments over HTTP: made, read, changed by releases that count up, stopped, deleted, and run."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -60,6 +61,28 @@ async def test_each_change_is_a_release_and_the_older_ones_are_kept(client: http
     async with rows.database.reading() as connection:
         kept = await connection.execute(select(Release.number, Release.version_id).order_by(Release.number))
         assert kept.all() == [(1, rows.version_id), (2, rows.version_id), (3, newer)]
+
+
+async def test_changes_at_the_same_moment_are_releases_one_after_the_other(
+    client: httpx.AsyncClient, rows: Rows
+) -> None:
+    await created(client, rows)
+    releases = await asyncio.gather(*[changed(client, max_instances=number) for number in range(2, 8)])
+    assert sorted(release["number"] for release in releases) == list(range(2, 8))
+    newest = max(releases, key=lambda release: release["number"])
+    assert (await client.get(PATH)).json()["current_release"] == newest
+
+
+async def test_what_is_deleted_and_changed_at_the_same_moment_is_gone_or_stays_as_it_was_changed(
+    client: httpx.AsyncClient, rows: Rows
+) -> None:
+    await created(client, rows, max_instances=0)
+    patches = [client.patch(PATH, json={"max_instances": number}) for number in (1, 2)]
+    *changes, deletion = await asyncio.gather(*patches, client.delete(PATH))
+    statuses = {answer.status_code for answer in changes}
+    is_there = (await client.get(PATH)).status_code == 200
+    assert (deletion.status_code, is_there) in ((204, False), (422, True))
+    assert statuses == {200} if is_there else 404 in statuses
 
 
 @pytest.mark.parametrize(

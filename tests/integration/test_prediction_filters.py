@@ -62,6 +62,8 @@ async def made(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         ({"status": "starting", "model": "pinion/echo", "version": "of version"}, {"version"}),
         ({"created_before": "2020-01-01T00:00:00Z"}, set()),
         ({"created_after": "2020-01-01", "model": "pinion/other"}, {"model"}),
+        ({"created_after": "2020-01-01 12:00", "model": "pinion/other"}, {"model"}),
+        ({"created_after": "2020-01-01T00:00:00.5 01:00", "model": "pinion/other"}, {"model"}),  # as + arrives
     ],
 )
 async def test_a_filter_shows_what_it_names_on_all_pages(

@@ -32,6 +32,7 @@ def problem(schema: InputSchema, value: Any) -> Problem:
     return only
 
 
+NO_URI = "Does not match format 'uri': it has to be an http, https or data URL"
 IMAGE_MODEL = compile_schema(
     document(
         {
@@ -80,7 +81,7 @@ def test_all_problems_come_in_one_answer_in_replicates_form() -> None:
         Problem("number_lte", "input.steps", "Must be less than or equal to 4"),
         Problem("enum", "input.scheduler", 'input.scheduler must be one of the following: "DDIM", "K_EULER"'),
         Problem("invalid_type", "input.seed", "Invalid type. Expected: integer, given: string"),
-        Problem("format", "input.image", "Does not match format 'uri'"),
+        Problem("format", "input.image", NO_URI),
     ]
     assert caught.value.title == "Input validation failed"
     assert str(caught.value).startswith("- input: prompt is required\n- input.steps: Must be less than or equal to 4\n")
@@ -218,7 +219,15 @@ class TestNull:
 
 
 @pytest.mark.parametrize(
-    "value", ["https://example.com/a b.png", "data:image/png;base64,AAAA", "http://[::1]/x", "https://exämple.com/ü"]
+    "value",
+    [
+        "https://example.com/a b.png",
+        "data:image/png;base64,AAAA",
+        "http://[::1]/x",
+        "https://exämple.com/ü",
+        "HTTPS://example.com/a.png",
+        "Data:,a",
+    ],
 )
 def test_a_file_input_takes_urls_and_data_uris(value: str) -> None:
     assert schema_of(x={"type": "string", "format": "uri"}).check({"x": value}) == {"x": value}
@@ -229,7 +238,13 @@ def test_a_file_input_takes_urls_and_data_uris(value: str) -> None:
 )
 def test_a_file_input_refuses_what_is_no_uri(value: str) -> None:
     schema = schema_of(x={"type": "string", "format": "uri"})
-    assert problem(schema, {"x": value}).description == "Does not match format 'uri'"
+    assert problem(schema, {"x": value}).description == NO_URI
+
+
+@pytest.mark.parametrize("value", ["file:///etc/passwd", "ftp://example.com/a", "gopher://x", "javascript:alert(1)"])
+def test_a_file_input_refuses_what_cannot_be_fetched(value: str) -> None:
+    schema = schema_of(x={"type": "string", "format": "uri"})
+    assert problem(schema, {"x": value}) == Problem("format", "input.x", NO_URI)
 
 
 @pytest.mark.parametrize(
