@@ -7,7 +7,7 @@ means in `schedule`, how the receivers are doing in `receivers`.
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
-from time import monotonic, perf_counter, time
+from time import monotonic, perf_counter
 from typing import Any
 
 import structlog
@@ -110,9 +110,14 @@ class Sender:
             crash.at("after_note")
         return receiver.account.next_lane() if receiver else None
 
+    @property
+    def _lapses(self) -> timedelta:
+        """After a claim, which is so long before the moment when its message is due again."""
+        return timedelta(seconds=self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS)
+
     async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
-        lapses = self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS
+        lapses = self._lapses.total_seconds()
         claimed = await transaction.execute(_CLAIM, {"in_lane": lane, "lapses": lapses, "by_sender": self.id})
         return claimed.one_or_none()
 
@@ -148,7 +153,7 @@ class Sender:
         return outcome
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
-        timestamp = int(time())
+        timestamp = int((message.next_attempt_at - self._lapses).timestamp())  # a host's clock may be wrong
         secrets = await self._signing_secrets(message.account_id)
         headers = webhooks.headers(secrets, message.id, timestamp, message.body, user_agent=USER_AGENT)
         seconds = self.settings.webhook_timeout_seconds
