@@ -24,7 +24,7 @@ def main() -> None:
     logs.configure(f"worker-{sys.argv[1]}")
     logging.getLogger("arq").setLevel(logging.ERROR)
     settings = Settings()
-    crash.arm(settings.crash_at)
+    crash.listen(settings.crash_file)
     uvloop.run(role(settings))
 
 

@@ -24,8 +24,6 @@ from shared.settings import Settings
         ("DATABASE_URL", "mysql://user:secret@host/name", "postgresql://user:password@host/name"),
         ("DATABASE_URL", "pinion.db", "sqlite:////path/to/file"),
         ("PINION_PORT", "http", "integer"),
-        ("PINION_CRASH_AT", "noon", "leave it empty"),
-        ("PINION_CRASH_AT", "before_send:0", "leave it empty"),
     ],
 )
 def test_a_value_that_cannot_work_is_told_with_what_would(
