@@ -53,12 +53,13 @@ def refusals_say_when_to_come_again(seen: Seen) -> Iterable[str]:
 
 
 def streams_tell_the_output(seen: Seen) -> Iterable[str]:
-    """I6: what a stream has told is what the prediction says it has said."""
+    """I6: what a stream has told is the output of what has succeeded; of anything else it is the beginning, or more."""
     for order in seen.orders:
         if not order.final or order.was_begun_again:
             continue
         output = "".join(order.final.get("output") or [])
-        if order.said != output:
+        is_partial = order.said.startswith(output) or output.startswith(order.said)
+        if order.said != output and not (is_partial and order.final["status"] != "succeeded"):
             yield f"{order.id} ({order.final['status']}) streamed {order.said!r} but said {output!r}"
 
 

@@ -32,7 +32,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and stack:
         report.sections.append(("logs of the services", stack.logs()))
-    if report.when == "call" or not report.passed:
+    if report.failed or (report.passed and report.when == "call"):
         item.config.stash.setdefault(_RESULTS, {})[item.name] = result(item, report)
     return report
 

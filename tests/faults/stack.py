@@ -170,8 +170,11 @@ class Stack:
         (self.folder / "logs").mkdir()
         self.command("migrate")
         self.heal()
-        pushed = self.command("push", str(PREDICTORS / "acts_as_told"), MODEL)
-        self.version = pushed.stdout.splitlines()[0].rpartition(":")[2]
+        self.version = self.push(PREDICTORS / "acts_as_told")
+
+    def push(self, folder: Path) -> str:
+        """The id of the version that this folder is."""
+        return self.command("push", str(folder), MODEL).stdout.splitlines()[0].rpartition(":")[2]
 
     def _add(self, name: str, arguments: tuple[str, ...], port: int = 0) -> None:
         redis = self.lines.line(self.valkey.port)

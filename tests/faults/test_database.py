@@ -27,14 +27,18 @@ async def executed(trial: Trial, *statements: str) -> None:
         await connection.close()
 
 
-async def refused(trial: Trial) -> None:
-    """Requests are refused for now, creates among them, and the processes live and say that they are not ready."""
+async def creates_are_refused(trial: Trial) -> None:
+    """For now, and the processes live."""
+    orders = trial.client.orders_many(3)
+    await trial.until(lambda: all(503 in [answer.status for answer in order.tries] for order in orders), 60.0)
+    assert all([await trial.is_alive(api) for api in trial.stack.apis])
+
+
+async def everything_is_refused(trial: Trial) -> None:
+    """For now, and the processes live and say that they are not ready."""
     trial.client.orders_many(3)
-
-    async def are_refused() -> bool:
-        return [await trial.status(api, "/v1/predictions") for api in trial.stack.apis] == [503, 503]
-
-    await trial.until(are_refused, 60.0)
+    for path in ("/v1/predictions", "/readyz"):
+        assert [await trial.status(api, path) for api in trial.stack.apis] == [503, 503]
     assert all([await trial.is_alive(api) for api in trial.stack.apis])
 
 
@@ -44,8 +48,8 @@ async def test_row_31_a_postgres_stopped_at_once_and_started_again(trial: Trial)
     before = await warm(trial)
     await busy(trial)
     postgres.stop_at_once()
-    await refused(trial)
-    assert [await trial.status(api, "/readyz") for api in trial.stack.apis] == [503, 503]
+    await creates_are_refused(trial)
+    await everything_is_refused(trial)
     await asyncio.to_thread(postgres.start)
     trial.begins()
     await trial.judged(bound=15.0)
@@ -60,8 +64,7 @@ async def test_row_32_a_postgres_that_hangs(trial: Trial) -> None:
     await busy(trial)
     trial.stack.postgres.freeze()
     trial.begins()
-    await refused(trial)
-    assert [await trial.status(api, "/readyz") for api in trial.stack.apis] == [503, 503]
+    await everything_is_refused(trial)
     trial.stack.postgres.thaw()
     trial.begins()
     await trial.judged(bound=20.0)
@@ -75,7 +78,8 @@ async def test_row_32_a_long_lock(trial: Trial) -> None:
     connection = await asyncpg.connect(trial.stack.postgres.url())
     async with connection.transaction():
         await connection.execute("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE")
-        await refused(trial)
+        assert [await trial.status(api, "/v1/predictions") for api in trial.stack.apis] == [503, 503]
+        assert all([await trial.is_alive(api) for api in trial.stack.apis])
     await connection.close()
     trial.begins()
     await trial.judged(bound=20.0)
@@ -100,12 +104,12 @@ async def test_row_33_answers_of_postgres_lost_while_predictions_end(trial: Tria
 async def test_row_34_a_postgres_that_takes_no_writes(trial: Trial) -> None:
     before = await warm(trial)
     await busy(trial)
-    is_read_only = "ALTER SYSTEM SET default_transaction_read_only = {}"
-    await executed(trial, is_read_only.format("on"), "SELECT pg_reload_conf()")
-    await refused(trial)
-    await executed(
-        trial, "SET default_transaction_read_only = off", is_read_only.format("off"), "SELECT pg_reload_conf()"
-    )
+    reload, is_read_only = "SELECT pg_reload_conf()", "default_transaction_read_only"
+    await executed(trial, f"ALTER SYSTEM SET {is_read_only} = on", reload)
+    try:
+        await creates_are_refused(trial)
+    finally:
+        await executed(trial, f"SET {is_read_only} = off", f"ALTER SYSTEM SET {is_read_only} = off", reload)
     trial.begins()
     await trial.judged(bound=20.0)
     assert loaded(trial.stack) == before

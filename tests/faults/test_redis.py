@@ -59,6 +59,7 @@ async def down(trial: Trial, seconds: float) -> None:
     assert loaded(trial.stack) == before
 
 
+@pytest.mark.slow
 async def test_row_26_a_redis_that_is_away(trial: Trial) -> None:
     await down(trial, 5.0)
 
@@ -98,7 +99,9 @@ async def test_row_28_a_redis_without_memory(trial: Trial) -> None:
     await trial.judged(bound=9.0)
 
 
-@pytest.mark.parametrize("kind", ["entries", "jobs", "streams", "bells"])
+@pytest.mark.parametrize(
+    "kind", ["entries", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("jobs", "streams", "bells"))]
+)
 async def test_row_29_a_redis_that_has_lost_one_kind_of_key(trial: Trial, kind: str) -> None:
     await busy(trial)
     queue = predict_queue(trial.stack.version)

@@ -22,6 +22,7 @@ def assert_gone(processes: list[psutil.Process], seconds: float = 5.0) -> None:
     assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.slow
 async def test_row_07_a_worker_killed_while_idle(trial: Trial) -> None:
     trial.stack.workers[0].kill()
     trial.begins()
@@ -50,6 +51,7 @@ async def test_row_10_a_worker_killed_around_the_terminal_commit(trial: Trial, p
     assert statuses(orders) == ends
 
 
+@pytest.mark.slow
 async def test_row_11_a_worker_told_to_stop_finishes_what_it_can_and_releases_the_rest(trial: Trial) -> None:
     short = trial.client.orders_many(4, tokens=3, seconds=0.2)
     long = await trial.started(4, tokens=0, seconds=2 * DRAIN_SECONDS)
@@ -65,6 +67,7 @@ async def test_row_11_a_worker_told_to_stop_finishes_what_it_can_and_releases_th
     assert statuses(trial.client.orders) == ["succeeded"]
 
 
+@pytest.mark.slow
 async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
     order = await trial.running(tokens=200, seconds=0.1)
     for worker in trial.stack.workers:
@@ -79,6 +82,7 @@ async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
     assert LOST_AFTER_OUTPUT in order.final["error"]
 
 
+@pytest.mark.slow
 async def test_row_13_a_worker_frozen_for_longer_than_its_lease(trial: Trial) -> None:
     worker = trial.stack.workers[0]
     orders = await trial.ordering(worker.models, tokens=0, seconds=1.0)
@@ -90,6 +94,7 @@ async def test_row_13_a_worker_frozen_for_longer_than_its_lease(trial: Trial) ->
     assert statuses(orders) == ["succeeded"]
 
 
+@pytest.mark.slow
 async def test_row_14_a_worker_that_stalls_for_less_than_its_lease(trial: Trial) -> None:
     orders = trial.client.orders_many(4, tokens=5, seconds=0.1)
     await trial.until(lambda: any(order.heard for order in orders))
