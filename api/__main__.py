@@ -7,6 +7,7 @@ import socket
 from types import FrameType
 from typing import cast
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -16,6 +17,7 @@ from shared.http_door import Bounds, Door
 from shared.seal import seal
 from shared.settings import Settings
 
+_log = structlog.get_logger()
 _GRACE_SECONDS = 5
 _KEEP_ALIVE_SECONDS = 30
 """Longer than clients keep idle connections, so that a request never meets one that is being closed."""
@@ -53,7 +55,8 @@ def main() -> None:
 
 
 def _door(settings: Settings) -> Door:
-    return Door(Bounds(settings.max_connections, settings.head_seconds, settings.body_seconds, ("/livez",)))
+    bounds = Bounds(settings.max_connections, settings.head_seconds, settings.body_seconds, ("/livez",))
+    return Door(bounds, lambda status, request_id: _log.info("refused", status=status, request_id=request_id))
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -7,12 +7,14 @@ process adds what it lets in itself. So several processes may together let in wh
 import asyncio
 import math
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 import structlog
-from sqlalchemy import CompoundSelect, SelectBase, func, literal, select, union_all
+from sqlalchemy import CompoundSelect, SelectBase, bindparam, func, literal, select, union_all
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.contract import Kind, Status
@@ -57,8 +59,9 @@ class Admission:
         self._limits = settings
         self._database = database
         self._load = _Load()
-        self._let_in: list[tuple[str, str]] = []
-        """Since the count began that is being made."""
+        self._being_stored: dict[str, tuple[str, str]] = {}
+        self._uncounted: dict[str, tuple[str, str]] = {}
+        """Let in while a count is made, or being stored when it began: it leaves them out."""
         self._counted_until = 0.0
         self._counting: asyncio.Task[None] | None = None
 
@@ -69,8 +72,19 @@ class Admission:
         if self._counting:
             await end(self._counting)
 
-    async def let_in(self, request: Request) -> None:
-        """Count it as waiting from now on; raises TooManyAtOnce, QueueFull or Overloaded."""
+    @asynccontextmanager
+    async def place(self, request: Request) -> AsyncIterator[None]:
+        """Where it is stored: it counts as waiting from now on. Raises TooManyAtOnce, QueueFull or Overloaded."""
+        await self._let_in(request)
+        place = request.account_id, _queue(request.kind, request.version_id)
+        self._load.add_waiting(*place, 1)
+        self._being_stored[request.id] = self._uncounted[request.id] = place
+        try:
+            yield
+        finally:
+            del self._being_stored[request.id]
+
+    async def _let_in(self, request: Request) -> None:
         is_old = self._counted_until < monotonic()
         if is_old and (self._counting is None or self._counting.done()):
             self._counting = asyncio.create_task(self._count())
@@ -78,9 +92,6 @@ class Admission:
             await asyncio.shield(self._counting)  # what was full some time ago need not be so now
         if refusal := self._refusal(request):
             raise refusal
-        place = request.account_id, _queue(request.kind, request.version_id)
-        self._let_in.append(place)
-        self._load.add_waiting(*place, 1)
 
     def _refusal(self, request: Request) -> TooManyAtOnce | QueueFull | Overloaded | None:
         load, limits, queue = self._load, self._limits, _queue(request.kind, request.version_id)
@@ -96,18 +107,19 @@ class Admission:
         return None
 
     async def _count(self) -> None:
-        self._let_in, began, load = [], monotonic(), _Load()
+        began, load = monotonic(), _Load()
         try:
             async with self._database.reading() as connection:
-                rows = (await connection.execute(_QUERY)).all()
+                self._uncounted = self._being_stored.copy()
+                rows = (await connection.execute(_QUERY, {"uncounted": list(self._uncounted)})).all()
         except (SQLAlchemyError, OSError) as error:
             _log.warning("backlog not counted", error=type(error).__name__)
             self._counted_until = monotonic() + _COUNT_AGAIN_SECONDS
             return
         for row in rows:
             _take_over(load, row)
-        for place in self._let_in:
-            load.add_waiting(*place, 1)  # some of them twice: better that than too many let in
+        for place in self._uncounted.values():
+            load.add_waiting(*place, 1)
         self._load = load
         self._counted_until = monotonic() + max(_COUNT_AGAIN_SECONDS, (monotonic() - began) / _COSTS_AT_MOST)
 
@@ -133,7 +145,7 @@ def _groups(status: Status, is_waiting: bool) -> SelectBase:
     counted = func.count().label("number"), func.min(Prediction.queued_at).label("since"), clock().label("now")
     return (
         select(*groups, *counted, literal(is_waiting).label("is_waiting"))
-        .where(Prediction.status == status)
+        .where(Prediction.status == status, Prediction.id.not_in(bindparam("uncounted", expanding=True)))
         .group_by(*groups)
     )
 

@@ -5,7 +5,7 @@ Speaks HTTP and decides nothing about running.
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,7 @@ from api.callers import Callers
 from api.dependencies import Services
 from api.document import DescribedApp
 from api.lookups import Lookups
+from api.open_streams import OpenStreams
 from api.rate_limits import AllowanceHeaders, RateLimits
 from api.request_ids import RequestIds
 from api.routes import (
@@ -42,6 +43,7 @@ from api.routes import (
 )
 from api.traffic import Traffic, histogram
 from shared.database import Database
+from shared.encryption import check_at_start
 from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
@@ -90,17 +92,17 @@ def create_app(settings: Settings) -> FastAPI:
         listening = open_listening_redis(settings.redis_url, connections=1)
         database = Database(settings, redis)
         limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with (
-            Feed(listening) as feed,
-            Callers(database) as callers,
-            Lookups(database) as lookups,
-            Admission(settings, database) as admission,
-        ):
-            app.state.services = Services(settings, database, feed, callers, lookups, admission, limits)
+        async with AsyncExitStack() as stack:
+            for close in (database.close, listening.aclose, redis.aclose):
+                stack.push_async_callback(close)
+            await check_at_start(database)
+            feed = await stack.enter_async_context(Feed(listening))
+            callers = await stack.enter_async_context(Callers(database, limits))
+            lookups = await stack.enter_async_context(Lookups(database))
+            admission = await stack.enter_async_context(Admission(settings, database))
+            streams = OpenStreams(settings)
+            app.state.services = Services(settings, database, feed, callers, lookups, admission, streams, limits)
             yield
-        await redis.aclose()
-        await listening.aclose()
-        await database.close()
 
     app = App(lifespan=lifespan)
     rooms = (

@@ -58,13 +58,13 @@ async def stored(
 ) -> Any:
     """The row of what there is room for, or of what was made before; raises TooManyAtOnce, QueueFull or Overloaded."""
     try:
-        await wired.admission.let_in(request)
+        async with wired.admission.place(request):
+            crash.at("before_insert")
+            row = await creates.create(wired.database, request, identity, accept)
     except (TooManyAtOnce, QueueFull, Overloaded):
         if earlier := await creates.find(wired.database, identity):
             return earlier
         raise
-    crash.at("before_insert")
-    row = await creates.create(wired.database, request, identity, accept)
     crash.at("before_answer")
     return row
 

@@ -16,6 +16,7 @@ from sqlalchemy import Row
 from api.admission import Admission
 from api.callers import Callers
 from api.lookups import Lookups
+from api.open_streams import OpenStreams
 from api.rate_limits import Bucket, RateLimits
 from shared.contract import Scope
 from shared.database import Database
@@ -23,6 +24,7 @@ from shared.errors import BodyTooLarge, Forbidden, Unauthenticated, UnsupportedM
 from shared.json_body import parse_body
 from shared.live import Feed
 from shared.settings import Settings
+from shared.sizes import size_in_words
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Services:
     callers: Callers
     lookups: Lookups
     admission: Admission
+    streams: OpenStreams
     rate_limits: RateLimits | None
     """None where everybody may ask as often as they like."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,14 +64,20 @@ class Permission(SecurityBase):
         self._bucket = bucket
 
     async def __call__(self, request: Request, wired: Wired) -> Row[Any]:
-        caller = await wired.callers.find(token_of(request))
+        caller = await wired.callers.find(token_of(request), request.client.host if request.client else "")
         if caller is None:
             raise Unauthenticated
         if wired.rate_limits:
             await wired.rate_limits.take(request, caller.id, self._bucket)
-        if self.scope and caller.scopes is not None and self.scope not in caller.scopes:
-            raise Forbidden(f"Your token lacks the scope {self.scope}. Use one that was made with it.")
+        if self.scope:
+            check_scope(caller, self.scope)
         return caller
+
+
+def check_scope(caller: Row[Any], scope: Scope) -> None:
+    """Raises Forbidden unless the caller's token has it."""
+    if caller.scopes is not None and scope not in caller.scopes:
+        raise Forbidden(f"Your token lacks the scope {scope}. Use one that was made with it.")
 
 
 def token_of(request: Request) -> str:
@@ -112,7 +121,9 @@ Base = Annotated[str, Depends(public_base)]
 
 async def bounded(request: Request, limit: int, advice: str = "Send files as URLs instead.") -> AsyncIterator[bytes]:
     """The body piece by piece; raises BodyTooLarge as soon as it is known to be."""
-    too_large = BodyTooLarge(f"The body is larger than {limit} bytes. {advice}")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Compressed bodies are not accepted. Send it as it is, without Content-Encoding.")
+    too_large = BodyTooLarge(f"The body is larger than {size_in_words(limit)}. {advice}")
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > limit:
         raise too_large
@@ -128,8 +139,6 @@ async def json_body(request: Request, wired: Wired) -> dict[str, Any]:
     """The request's JSON object, strictly read; the caller checks its keys."""
     if request.headers.get("content-type", "application/json").partition(";")[0].strip().lower() != "application/json":
         raise UnsupportedMediaType
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UnsupportedMediaType("Compressed bodies are not accepted. Send plain application/json.")
     return parse_body(b"".join([piece async for piece in bounded(request, wired.settings.max_body_bytes)]))
 
 

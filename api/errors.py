@@ -36,6 +36,8 @@ STATUS: dict[type[errors.PinionError], int] = {
     errors.Forbidden: 403,
     errors.DeploymentStopped: 422,
     errors.DeploymentInUse: 422,
+    errors.NotAcceptable: 406,
+    errors.RangeNotSatisfiable: 416,
     errors.Throttled: 429,
     errors.NotFound: 404,
     errors.StillNeeded: 422,  # one official client repeats whatever is answered with 409
@@ -84,7 +86,10 @@ def _named(request: Request, error: Exception) -> Response:
         answer = problem(status, error.title, error.message, retry_after=error.retry_after)
         answer.headers["Retry-After"] = str(error.retry_after)  # whole seconds: the clients read nothing else
         return answer
-    return problem(status, error.title, error.message)
+    answer = problem(status, error.title, error.message)
+    if isinstance(error, errors.RangeNotSatisfiable):
+        answer.headers["Content-Range"] = f"bytes */{error.size}"
+    return answer
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -1,23 +1,30 @@
-"""Pages of a list, newest first or as an `Order` says, with opaque cursors.
+"""Pages of a list, newest first or as an `Order` says, with opaque cursors; a page is full by rows or by bytes.
 
-Knows rows by a moment and their `id` only; what is listed is the route's business.
+Knows rows by a moment, their `id` and their size only; what is listed is the route's business.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import Row, Select, SQLColumnExpression, tuple_
-from starlette.requests import Request
+from fastapi import Depends, Query, Request
+from sqlalchemy import Row, Select, SQLColumnExpression, func, literal, select, tuple_
 
-from api.dependencies import Services
+from api.dependencies import Base, Services, Wired
+from shared.database import octets, packed_octets
 from shared.errors import MalformedRequest
+from shared.tables import Prediction
 
-_MOMENT = "moment_of_order"
+PAGE_BYTES = 1 << 23
+"""A row that would begin behind so many bytes is left to the next page; a single one may be as large as it is."""
+SIZED_PREDICTION = (Prediction.input, Prediction.output, Prediction.logs, Prediction.error, Prediction.metrics)
+"""What makes predictions and trainings large."""
+_MOMENT, _FOUND = "moment_of_order", "found_from_here"
+Columns = Sequence[SQLColumnExpression[Any]]
 
 
 class _Cursor(msgspec.Struct, array_like=True):
@@ -39,42 +46,103 @@ class Order:
 class Page:
     """Rows of one page and the cursors beside it."""
 
+    request: Request
+    base: str
     rows: list[Row[Any]]
     next: str | None
     previous: str | None
 
-    def render(self, request: Request, base: str, show: Callable[[Row[Any]], dict[str, Any]]) -> dict[str, Any]:
+    def render(self, show: Callable[[Row[Any]], dict[str, Any]]) -> dict[str, Any]:
         return {
-            "next": _address(request, base, self.next),
-            "previous": _address(request, base, self.previous),
+            "next": self._address(self.next),
+            "previous": self._address(self.previous),
             "results": [show(row) for row in self.rows],
         }
 
+    def _address(self, cursor: str | None) -> str | None:
+        if cursor is None:
+            return None
+        kept = [(key, value) for key, value in self.request.query_params.multi_items() if key != "cursor"]
+        return f"{self.base}{self.request.url.path}?{urlencode([*dict(kept).items(), ('cursor', cursor)])}"
 
-async def read_page(
-    services: Services, query: Select[Any], table: Any, cursor: str | None, size: int, order: Order | None = None
-) -> Page:
-    """Rows of `query` from the cursor on; raises MalformedRequest for a cursor we did not make."""
-    order = order or Order(table.created_at, table.id)
-    place = _decode(cursor) if cursor else None
-    backwards = place is not None and place.backwards
-    is_rising = order.is_ascending != backwards
-    if place:
-        key, here = tuple_(order.moment, order.id), tuple_(place.moment, place.id)
-        query = query.where(key > here if is_rising else key < here)
-    columns = [column.asc() if is_rising else column.desc() for column in (order.moment, order.id)]
-    query = query.add_columns(order.moment.label(_MOMENT)).order_by(*columns).limit(size + 1)
-    async with services.database.reading() as connection:
-        rows = list((await connection.execute(query)).all())
-    more, rows = len(rows) > size, rows[:size]
-    if backwards:
-        rows.reverse()
-    has_next, has_previous = (bool(place), more) if backwards else (more, bool(place))
-    return Page(
-        rows,
-        _encode(rows[-1], backwards=False) if rows and has_next else None,
-        _encode(rows[0], backwards=True) if rows and has_previous else None,
-    )
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Those of a list, of which a request wants one."""
+
+    request: Request
+    services: Services
+    base: str
+    cursor: str | None
+
+    async def read(
+        self, query: Select[Any], table: Any, size: int, order: Order | None = None, sized: Columns = ()
+    ) -> Page:
+        """Rows of `query` from the cursor on; raises MalformedRequest for a cursor we did not make.
+
+        Where `sized` names columns of `table`, a page ends as well when what stands in them fills it.
+        """
+        order = order or Order(table.created_at, table.id)
+        place = _decode(self.cursor) if self.cursor else None
+        backwards = place is not None and place.backwards
+        is_rising = order.is_ascending != backwards
+        if place:
+            key, here = tuple_(order.moment, order.id), tuple_(place.moment, place.id)
+            query = query.where(key > here if is_rising else key < here)
+        columns = [column.asc() if is_rising else column.desc() for column in (order.moment, order.id)]
+        query = query.add_columns(order.moment.label(_MOMENT)).order_by(*columns).limit(size + 1)
+        if sized:
+            query = _until_full(query, table, sized, is_rising)
+        async with self.services.database.reading() as connection:
+            rows = list((await connection.execute(query)).all())
+        found = rows[0]._mapping[_FOUND] if sized and rows else len(rows)
+        rows = rows[:size]
+        more = found > len(rows)
+        if backwards:
+            rows.reverse()
+        has_next, has_previous = (bool(place), more) if backwards else (more, bool(place))
+        return Page(
+            self.request,
+            self.base,
+            rows,
+            _encode(rows[-1], backwards=False) if rows and has_next else None,
+            _encode(rows[0], backwards=True) if rows and has_previous else None,
+        )
+
+
+async def _pages(request: Request, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None) -> Pages:
+    return Pages(request, wired, base, cursor)
+
+
+Paging = Annotated[Pages, Depends(_pages)]
+
+
+def _until_full(nearest: Select[Any], table: Any, sized: Columns, is_rising: bool) -> Select[Any]:
+    """The first of these rows, one at least; each knows how many there are.
+
+    What is surely behind the end of the page, even packed as it is stored, is not so much as measured.
+    """
+    packed = nearest.with_only_columns(
+        table.id, nearest.selected_columns[_MOMENT], _sum(packed_octets, sized)
+    ).subquery()
+    first = select(packed, func.count().over().label(_FOUND), _before(packed, packed.c.octets, is_rising)).subquery()
+    whole = select(first.c.id, first.c[_MOMENT], first.c[_FOUND], _before(first, _sum(octets, sized), is_rising))
+    page = whole.join(table, table.id == first.c.id).where(first.c.before < PAGE_BYTES).subquery()
+    rows = select(table.__table__, page.c[_MOMENT], page.c[_FOUND]).join(page, page.c.id == table.id)
+    return rows.where(page.c.before < PAGE_BYTES).order_by(*_order(page, is_rising))
+
+
+def _sum(measure: Callable[[Any], Any], sized: Columns) -> Any:
+    return sum((func.coalesce(measure(column), 0) for column in sized), literal(0)).label("octets")
+
+
+def _before(rows: Any, weight: Any, is_rising: bool) -> Any:
+    """The weight of all rows before each."""
+    return func.coalesce(func.sum(weight).over(order_by=_order(rows, is_rising), rows=(None, -1)), 0).label("before")
+
+
+def _order(rows: Any, is_rising: bool) -> list[Any]:
+    return [column.asc() if is_rising else column.desc() for column in (rows.c[_MOMENT], rows.c.id)]
 
 
 def _encode(row: Row[Any], backwards: bool) -> str:
@@ -94,10 +162,3 @@ def _checked_id(text: str) -> str:
     if not (text.isascii() and text.replace("_", "").isalnum()):
         raise ValueError("no id of ours")
     return text
-
-
-def _address(request: Request, base: str, cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    kept = [(key, value) for key, value in request.query_params.multi_items() if key != "cursor"]
-    return f"{base}{request.url.path}?{urlencode([*dict(kept).items(), ('cursor', cursor)])}"

@@ -194,6 +194,8 @@ SAMPLES: dict[str, Any] = {
     "Push": {"files": [{"path": "cog.yaml", "size": 5, "sha256": _SHA256}], "visibility": "private"},
     "ReceivedContent": {"received": 5},
     "Replayed": {"replayed": 3},
+    "DiscardRequest": {"before": _MOMENT},
+    "Discarded": {"deleted": 3},
     "ReplayRequest": {"since": _MOMENT, "state": "dead"},
     "SearchResult": {
         "query": "numbers",

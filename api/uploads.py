@@ -5,6 +5,7 @@ JSON text, as a JSON file, or as one field for each key. No row is written here.
 """
 
 import asyncio
+import logging
 import re
 from typing import Any, NamedTuple
 
@@ -17,7 +18,10 @@ from shared.errors import BodyTooLarge, InvalidRequest, InvalidUpload, PinionErr
 from shared.file_names import checked_type, file_name, media_type
 from shared.file_store import Incoming
 from shared.json_body import parse_body
+from shared.sizes import size_in_words
 
+logging.getLogger("python_multipart").disabled = True
+"""It would write a line of its own about every body that it cannot read; the client is told."""
 _PIECE_BYTES = 1024 * 1024
 _FIELDS_BYTES_MAX = 64 * 1024
 _PARTS_MAX = 100
@@ -35,10 +39,11 @@ class Upload(NamedTuple):
 async def receive(request: Request, incoming: Incoming, limit: int) -> Upload:
     """Write the file of a request to `incoming`; raises what is wrong with the request."""
     form = _Form(_boundary(request))
-    async for piece in bounded(request, limit + _PIECE_BYTES):
+    too_large = f"A file may have {size_in_words(limit)}."
+    async for piece in bounded(request, limit + _PIECE_BYTES, too_large):
         form.feed(piece)
         if incoming.size + form.pending_bytes > limit:
-            raise BodyTooLarge(f"The file is larger than {limit} bytes.")
+            raise BodyTooLarge(too_large)
         if form.pending_bytes >= _PIECE_BYTES:
             await asyncio.to_thread(incoming.write, form.taken())
     await asyncio.to_thread(incoming.write, form.taken())
@@ -146,7 +151,7 @@ class _Form:
             return
         self._fields[self._field] += piece
         if sum(map(len, self._fields.values())) > _FIELDS_BYTES_MAX:
-            raise BodyTooLarge(f"The fields beside the file are larger than {_FIELDS_BYTES_MAX} bytes.")
+            raise BodyTooLarge(f"The fields beside the file are larger than {size_in_words(_FIELDS_BYTES_MAX)}.")
 
     def _end(self) -> None:
         self._is_complete = True

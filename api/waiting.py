@@ -4,7 +4,7 @@ Hears the live feed and, whenever that is silent for a while, looks at the row: 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from sqlalchemy import Row
 
 from api.dependencies import Services
+from shared import trainings
 from shared.contract import TERMINAL, Kind
-from shared.database import Transaction
 from shared.errors import NotFound
 from shared.live import Chunk, channel, replay
 
@@ -21,26 +21,23 @@ LOOK_AGAIN_SECONDS = 2.0
 """A word lost between worker and us costs a follower this much."""
 _CANCEL_SECONDS = 1.0
 
-Cancel = Callable[[Transaction, str], Awaitable[object]]
-"""Ends what has this id, or asks for its end."""
 
-
-async def find_own(services: Services, account_id: str, prediction_id: str, kind: Kind) -> Row[Any]:
-    """What an account has of a kind; raises NotFound."""
+async def find_own(services: Services, account_id: str, prediction_id: str, kind: Kind | None = None) -> Row[Any]:
+    """What an account has, of a kind or of any; raises NotFound."""
     row = await services.lookups.find(prediction_id)
-    if row is None or row.account_id != account_id or row.kind != kind:
+    if row is None or row.account_id != account_id or kind not in (None, row.kind):
         raise NotFound
     return row
 
 
-async def ended_by(services: Services, row: Row[Any], cancel: Cancel) -> Row[Any]:
+async def canceled(services: Services, row: Row[Any]) -> Row[Any]:
     """The row after a cancel, which has a second to take effect; one that had ended already is left as it is."""
     if row.status in TERMINAL:
         return row
     async with services.database.transaction() as transaction:
-        await cancel(transaction, row.id)
+        await trainings.cancel(transaction, row.id)
     ended = await until_finished(services, row.id, _CANCEL_SECONDS)
-    return ended or await find_own(services, row.account_id, row.id, row.kind)
+    return ended or await find_own(services, row.account_id, row.id)
 
 
 async def until_finished(services: Services, prediction_id: str, seconds: float) -> Row[Any] | None:

@@ -35,6 +35,15 @@ _PREDICTORS = {
     "text-to-speech": "pipelines.TextToAudio",
     "text-to-audio": "pipelines.TextToAudio",
     "zero-shot-image-classification": "pipelines.ZeroShotImageClassification",
+    "zero-shot-audio-classification": "pipelines.ZeroShotAudioClassification",
+    "zero-shot-object-detection": "pipelines.ZeroShotObjectDetection",
+    "document-question-answering": "pipelines.DocumentQuestionAnswering",
+    "keypoint-matching": "pipelines.KeypointMatching",
+    "image-text-to-text": "multimodal.ImageToText",
+    "image-to-text": "multimodal.ImageToText",
+    "visual-question-answering": "multimodal.ImageToText",
+    "audio-text-to-text": "multimodal.MultimodalToText",
+    "any-to-any": "multimodal.MultimodalToText",
     "image-classification": "pipelines.ImagePipeline",
     "image-segmentation": "pipelines.ImagePipeline",
     "object-detection": "pipelines.ImagePipeline",
@@ -58,6 +67,10 @@ _ARCHITECTURES = (
     (r".*Model", "feature-extraction"),
 )
 
+_SENSES = {"audio_config": "audio-text-to-text", "vision_config": "image-text-to-text"}
+_WRITER = "ForConditionalGeneration"
+"""How the architectures end that write about what they see and hear, which parts of their configuration tell."""
+
 
 @contextmanager
 def folder_of(source: str, task: str | None = None) -> Iterator[Path]:
@@ -70,7 +83,10 @@ def folder_of(source: str, task: str | None = None) -> Iterator[Path]:
     _refuse_unsafe(name, snapshot, config)
     task = task or _task_of(name, snapshot, config)
     if task not in _PREDICTORS:
-        raise Failure(f"{name} is for {task}, which has no predictor yet: write a Cog predictor for it and push that.")
+        raise Failure(
+            f"{name} is for {task}, which has no predictor of Pinion's: write a Cog predictor for it and push that. "
+            f"If it can do something else, say so with --task; there is {', '.join(_PREDICTORS)}."
+        )
     with tempfile.TemporaryDirectory(prefix="pinion-hf-") as place:
         _write(Path(place), snapshot, _predictor(task, snapshot), task)
         yield Path(place)
@@ -106,6 +122,8 @@ def _task_of(name: str, snapshot: Path, config: dict[str, Any]) -> str:
     if said := _front_matter(snapshot / "README.md").get("pipeline_tag"):
         return str(said)
     for architecture in config.get("architectures") or ():
+        if senses := [sense for sense in _SENSES if sense in config and architecture.endswith(_WRITER)]:
+            return _SENSES[senses[0]]
         for pattern, task in _ARCHITECTURES:
             if re.fullmatch(pattern, architecture):
                 return task

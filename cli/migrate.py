@@ -1,4 +1,4 @@
-"""Brings the database up to date: its tables, the first account, and the token that speaks for it.
+"""Brings the database up to date: its tables, the first account and its token, and under which key its secrets are.
 
 What the tables look like stands in `shared.tables`, how they became so in `migrations`.
 """
@@ -10,10 +10,14 @@ import sqlite3
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli import configuration
 from cli.failure import Failure
 from cli.home import PROJECT
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
 
 _REVISION = re.compile(r"^(down_)?revision\b[^=\n]*=(.+)$", re.MULTILINE)
 
@@ -27,11 +31,13 @@ def migrate() -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from shared.accounts import ensure_default
+    from shared.errors import SecretUnreadable, SettingsError
 
     try:
         command.upgrade(Config(PROJECT / "alembic.ini"), "head")
-        asyncio.run(ensure_default(settings))
+        asyncio.run(_complete(settings))
+    except (SecretUnreadable, SettingsError) as error:
+        raise Failure(error.message) from error
     except (OSError, ImportError, SQLAlchemyError, CommandError) as error:
         database = configuration.shown_database(settings)
         cause = str(error).partition("\n")[0] or type(error).__name__
@@ -39,6 +45,17 @@ def migrate() -> None:
             f"The database {database} cannot be brought up to date ({cause}): "
             "start it, or correct DATABASE_URL; without DATABASE_URL Pinion uses SQLite."
         ) from error
+
+
+async def _complete(settings: "Settings") -> None:
+    """What a migration cannot do: it knows tables only."""
+    from shared.accounts import ensure_default
+    from shared.database import open_database
+    from shared.encryption import renew
+
+    await ensure_default(settings)
+    async with open_database(settings) as database:
+        await renew(database)
 
 
 def is_current(database: Path, token: str) -> bool:

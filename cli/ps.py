@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import answer, connect
+from shared.sizes import size_in_words
 
 _PIPED_WIDTH = 200
 """Where nobody looks nothing need be cut to a terminal's width."""
 _VERSION_DIGITS = 12
 _STYLES = {"busy": "green", "starting": "yellow", "unhealthy": "bold red", "cold": "dim"}
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SPANS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -64,7 +64,7 @@ def _table(models: list[dict[str, Any]], memories: list[str], now: datetime) -> 
             Text(model["state"], _STYLES.get(model["state"], "")),
             str(model["pid"]) if is_up else "",
             _instances(model),
-            *(_size(model["memory"][name]) if name in model["memory"] else "" for name in memories),
+            *(size_in_words(model["memory"][name]) if name in model["memory"] else "" for name in memories),
             f"{model['running']} of {model['concurrency']}" if is_up else "",
             f"{_span(now, model['last_used_at'])} ago",
         )
@@ -91,14 +91,7 @@ def _remarks(model: dict[str, Any], now: datetime, has_logs: bool) -> Iterator[T
 
 
 def _use(memory: dict[str, Any]) -> str:
-    return f"{memory['name']} {_size(memory['taken_bytes'])} of {_size(memory['budget_bytes'])}"
-
-
-def _size(count: float) -> str:
-    unit = 0
-    while count >= 1024 and unit < len(_UNITS) - 1:
-        count, unit = count / 1024, unit + 1
-    return f"{count:.0f} {_UNITS[unit]}" if count >= 10 or unit == 0 else f"{count:.1f} {_UNITS[unit]}"
+    return f"{memory['name']} {size_in_words(memory['taken_bytes'])} of {size_in_words(memory['budget_bytes'])}"
 
 
 def _span(later: datetime | str, earlier: datetime | str) -> str:

@@ -63,6 +63,21 @@ def replay(
 
 
 @app.command()
+def discard(
+    message: Annotated[str | None, typer.Argument(help="The id of one message.")] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(help="All given up before then: 2026-11-01T08:00:00Z, or 90m, 12h, 30d ago."),
+    ] = None,
+    url: ServerUrl = None,
+) -> None:
+    """Delete a message that was delivered or given up, or all that were given up before a moment."""
+    from cli.webhooks import discard
+
+    discard(message, before, url)
+
+
+@app.command()
 def endpoints(url: ServerUrl = None) -> None:
     """Show the endpoints, which hear of the end of everything you run."""
     from cli.webhooks import list_endpoints

@@ -62,6 +62,21 @@ def replay(message: str | None, since: str | None, url: str | None, *, is_delive
         say(f"{count} {'message is' if count == 1 else 'messages are'} sent again.")
 
 
+def discard(message: str | None, before: str | None, url: str | None) -> None:
+    if (message is None) == (before is None):
+        raise Failure("Name one message, or with --before the moment until which all that were given up are deleted.")
+    with connect(url) as client:
+        if message:
+            gone = client.delete(f"/webhooks/messages/{quote(message)}")
+            if not gone.is_success:
+                answer(gone)
+            say(f"Deleted {message}.")
+            return
+        body = {"before": moment(before or "", datetime.now(UTC)).isoformat()}
+        count = answer(client.post("/webhooks/discard", json=body))["deleted"]
+        say(f"Deleted {count} {'message' if count == 1 else 'messages'}.")
+
+
 def list_endpoints(url: str | None) -> None:
     with connect(url) as client:
         found = answer(client.get("/webhooks/endpoints"))["results"]

@@ -15,6 +15,7 @@ from shared.contract import AccountType
 from shared.database import Database, clock, open_database
 from shared.errors import Conflict, RequestError
 from shared.ids import new_id
+from shared.kept_secrets import webhook_place
 from shared.settings import Settings
 from shared.tables import Account
 from shared.webhooks import new_secret
@@ -51,7 +52,8 @@ async def create(database: Database, username: str, kind: AccountType, name: str
     if not NAME.fullmatch(username):
         raise RequestError("An account's name has up to 63 lower-case letters, digits, dots, dashes and underscores.")
     account_id = new_id()
-    values = {"id": account_id, "type": kind, "username": username, "name": name, "webhook_secret": new_secret()}
+    secret = database.vault.encrypt(new_secret(), webhook_place(account_id))
+    values = {"id": account_id, "type": kind, "username": username, "name": name, "webhook_secret": secret}
     try:
         async with database.single_statement() as transaction:
             await transaction.execute(insert(Account).values(**values, created_at=clock()))

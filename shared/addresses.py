@@ -59,6 +59,15 @@ _METADATA = frozenset(
     )
 )
 
+REFUSED_PORTS = frozenset(
+    (
+        *(22, 23, 25, 53, 110, 111, 135, 139, 143, 389, 445, 465, 587, 636, 993, 995, 2049, 3389, 5900),
+        *(1433, 1521, 3306, 5432, 5672, 6379, 9042, 9092, 11211, 27017),  # databases, queues and caches
+        *(2375, 2376, 2379, 2380, 9200, 9300, 10250),  # HTTP that commands a host or a cluster
+    )
+)
+"""Nothing there waits for a webhook or has a file: a request could only be meant to be taken for something else."""
+
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _NUMERIC_HOST = re.compile(r"[0-9a-fx.]+", re.IGNORECASE)

@@ -7,25 +7,26 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import asyncpg
 import msgspec
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import BindParameter, CursorResult, Executable, Function, event, literal
+from sqlalchemy import BindParameter, CursorResult, Executable, Function, SQLColumnExpression, event, literal
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import Float
+from sqlalchemy.types import Float, Integer
 
 from shared import crash
 from shared.connections import Connections
 from shared.queue import RedisPool, Sendable, open_redis
 from shared.settings import Settings
 from shared.tables import Timestamp
+from shared.vault import Vault, open_vault
 
 _SEND_SECONDS = 2.0
 """A Redis that hangs must not hold up whoever has just committed."""
@@ -55,14 +56,52 @@ def _clock_sqlite(element: clock, compiler: SQLCompiler, **options: Any) -> str:
     return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds') || '000')"
 
 
+class octets(Function[int]):
+    """How many bytes a text or JSON value takes."""
+
+    name = "octets"
+    inherit_cache = True
+
+    def __init__(self, column: SQLColumnExpression[Any]) -> None:
+        super().__init__("octets", column, type_=Integer())
+
+
+@compiles(octets, "postgresql")
+def _octets_postgresql(element: octets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"octet_length(CAST({compiler.process(element.clauses, **options)} AS TEXT))"
+
+
+class packed_octets(octets):
+    """How many it takes where it lies, which is known without reading it. On SQLite it is the same."""
+
+    name = "packed_octets"
+    inherit_cache = True
+
+
+@compiles(packed_octets, "postgresql")
+def _packed_octets_postgresql(element: octets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"pg_column_size({compiler.process(element.clauses, **options)})"
+
+
+@compiles(octets, "sqlite")
+def _octets_sqlite(element: octets, compiler: SQLCompiler, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+
+
 class Transaction:
     """Statements that hold together, and what Redis is to hear once they do."""
 
     def __init__(self, connection: AsyncConnection, database: "Database") -> None:
         self._connection = connection
+        self._database = database
         self.joins_writes = database.joins_writes
         self.address = database.address
         self.outbox: list[Sendable] = []
+
+    @property
+    def vault(self) -> Vault:
+        """For what is secret in rows."""
+        return self._database.vault
 
     async def execute(self, statement: Executable, rows: Any = None) -> CursorResult[Any]:
         return await self._connection.execute(statement, rows)
@@ -82,10 +121,16 @@ class Database:
         """Whether one statement may hold several writes."""
         self._connections = Connections(self._engine, settings.database_pool // 5)
         self.address = settings.address
+        self._settings = settings
         # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
         self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
         self._checkout_seconds = checkout_seconds
         self.redis = redis
+
+    @cached_property
+    def vault(self) -> Vault:
+        """For what is secret in rows; raises SettingsError."""
+        return open_vault(self._settings)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

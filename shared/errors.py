@@ -4,6 +4,9 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
 
     PinionError
     ├── SettingsError
+    ├── SecretUnreadable            what is encrypted in the database cannot be decrypted
+    │   ├── KeyMissing
+    │   └── Tampered
     ├── UnsupportedSchema
     ├── FileUnavailable             an input that is a file, or an output, cannot be had; the prediction fails
     ├── RequestError                the caller has to change something
@@ -20,9 +23,12 @@ HTTP status codes do not appear here: what a failure means on the wire is decide
     │   ├── Forbidden
     │   ├── DeploymentStopped
     │   ├── DeploymentInUse
+    │   ├── NotAcceptable
+    │   ├── RangeNotSatisfiable     carries the size of the file
     │   ├── Throttled               carries the seconds until it may be tried again
     │   │   ├── TooManyAtOnce
-    │   │   └── QueueFull
+    │   │   ├── QueueFull
+    │   │   └── TooManyStreams
     │   ├── NotFound
     │   ├── StillNeeded             it cannot be removed yet; the message says what has to go first
     │   └── Conflict
@@ -71,6 +77,27 @@ class SettingsError(PinionError):
     """The settings do not fit together."""
 
 
+class SecretUnreadable(PinionError):
+    """A secret in the database cannot be decrypted."""
+
+
+class KeyMissing(SecretUnreadable):
+    """A secret in the database is encrypted with a key that is not here."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"Secrets in the database are encrypted with the key {key_id}, which is not here: give it in "
+            "PINION_ENCRYPTION_KEY, after the newest and a comma, or put encryption-key back into PINION_HOME."
+        )
+
+
+class Tampered(SecretUnreadable):
+    """What is encrypted in the database has been changed, or belongs elsewhere."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"The secret kept as {place} was not encrypted there, or has been changed.")
+
+
 class UnsupportedSchema(PinionError):
     """The model's input schema cannot be checked safely."""
 
@@ -115,6 +142,22 @@ class UnsupportedMediaType(RequestError):
     """Send application/json."""
 
     title = "Unsupported media type"
+
+
+class NotAcceptable(RequestError):
+    """This address answers with text/event-stream, which the Accept header of the request excludes."""
+
+    title = "Not acceptable"
+
+
+class RangeNotSatisfiable(RequestError):
+    """The file has no such range."""
+
+    title = "Range not satisfiable"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"The file has {size} bytes, and none in this range.")
 
 
 class InvalidRequest(RequestError):
@@ -195,6 +238,12 @@ class QueueFull(Throttled):
         super().__init__(
             max(retry_after, 1), f"The queue for this model is full: {waiting} predictions wait for {model}. {advice}"
         )
+
+
+class TooManyStreams(Throttled):
+    """No more streams may be open at once."""
+
+    title = "Too many open streams"
 
 
 class NotFound(RequestError):

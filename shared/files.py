@@ -18,7 +18,9 @@ from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 from shared.database import Database, Transaction, clock
 from shared.file_store import Incoming, content_path, remove_content
 from shared.ids import new_id
+from shared.kept_secrets import file_place
 from shared.tables import File
+from shared.vault import Vault
 
 _OUR_PATH = re.compile(r"(?:/v1){0,2}/(?:files|outputs)/([a-z2-7]{26})(?:/[^/]*)?/?")
 _BATCH = 500
@@ -43,9 +45,9 @@ async def register(database: Database, incoming: Incoming, description: Descript
 
     In this order, because a row without bytes is found missing, while bytes without a row would lie there for ever.
     """
-    kept = description.kept_seconds
+    kept, file_id = description.kept_seconds, new_id()
     values = {
-        "id": new_id(),
+        "id": file_id,
         "account_id": description.account_id,
         "prediction_id": description.prediction_id,
         "name": description.name,
@@ -54,7 +56,7 @@ async def register(database: Database, incoming: Incoming, description: Descript
         "sha256": incoming.sha256,
         "md5": incoming.md5,
         "details": description.details,
-        "secret": new_id(),
+        "secret": database.vault.encrypt(new_id(), file_place(file_id)),
         "created_at": clock(),
         "expires_at": clock(kept) if kept else None,
     }
@@ -133,7 +135,8 @@ def id_in_url(url: str) -> str | None:
     return found[1] if found else None
 
 
-def signature(row: Row[Any], owner: str, expiry: int) -> str:
+def signature(vault: Vault, row: Row[Any], owner: str, expiry: int) -> str:
     """Of a link under which anybody may download the file until `expiry`, in seconds since 1970."""
-    digest = hmac.digest(row.secret.encode(), f"{owner} {row.id} {expiry}".encode(), "sha256")
+    secret = vault.decrypt(row.secret, file_place(row.id))
+    digest = hmac.digest(secret.encode(), f"{owner} {row.id} {expiry}".encode(), "sha256")
     return base64.b64encode(digest).decode()

@@ -5,14 +5,14 @@ behind it.
 """
 
 import asyncio
+import re
 import resource
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import httptools
 import msgspec
-import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared.ids import new_id
@@ -23,12 +23,12 @@ HEADERS_BYTES_MAX = 16 * 1024
 BODY_BYTES_A_SECOND = 8 * 1024
 """Each of these that has arrived gives a body a second more: large ones come over slow lines, too."""
 REQUEST_ID_HEADER = b"x-request-id"
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _UNREAD_BYTES_MAX = URL_BYTES_MAX + HEADERS_BYTES_MAX
 _HEARING_SECONDS = 2.0
 """How long a refused client has to read why: closing at once would throw the answer away while it still sends."""
 _FILES_FOR_OTHERS = 4
 """One in so many files this process may open is kept for the database, Redis and what is served from the disk."""
-_log = structlog.get_logger()
 
 
 class Refusal(NamedTuple):
@@ -49,10 +49,15 @@ class Refusal(NamedTuple):
         ]
 
     def body(self) -> bytes:
-        return msgspec.json.encode(self._asdict())
+        return msgspec.json.encode({"title": self.title, "detail": self.detail, "status": self.status})
 
 
 _MALFORMED = Refusal(400, "Bad request", "This is not a valid HTTP request.")
+_NO_HOST = Refusal(400, "Bad request", "A request needs one Host header, with the name or address it was sent to.")
+_UPGRADE = Refusal(
+    400, "Bad request", "A request with a body cannot ask for another protocol. Send it without the Upgrade header."
+)
+"""The parser skips such a body, which would then be read as the next request."""
 _URL_TOO_LONG = Refusal(
     414, "URL too long", f"The address has more than {URL_BYTES_MAX} bytes. Send large values in the body."
 )
@@ -87,8 +92,10 @@ class Bounds:
 class Door:
     """All connections of one server; those on which nothing is being answered, longest quiet first."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, note: Callable[[int, str], object] = lambda status, request_id: None) -> None:
         self.bounds = bounds
+        self.note = note
+        """Called for each refusal, to have it in a log."""
         self.quiet: dict[Connection, None] = {}
         self._places = _places(bounds.connections)
 
@@ -189,6 +196,10 @@ class Connection(HttpToolsProtocol):
         self._forget_deadline()
         self._unread_bytes = self._body_bytes = 0
         self._body_began = self.loop.time()
+        if not self._has_host():
+            raise _Refused(_NO_HOST)
+        if self.parser.should_upgrade() and self._announces_body():
+            raise _Refused(_UPGRADE)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -212,6 +223,19 @@ class Connection(HttpToolsProtocol):
         if self._body_began is not None:  # answered without reading it: what still comes has the time of a body
             self._body_began, self._body_bytes = self.loop.time(), 0
             self._watch()
+
+    def _has_host(self) -> bool:
+        """One that links can be made of; HTTP before 1.1 may do without."""
+        given = [value for name, value in self.headers if name == b"host"]
+        if not given and self.parser.get_http_version() != "1.1":
+            return True
+        return len(given) == 1 and _HOST.fullmatch(given[0]) is not None
+
+    def _announces_body(self) -> bool:
+        lengths = (value for name, value in self.headers if name == b"content-length")
+        return any(length != b"0" for length in lengths) or any(
+            name == b"transfer-encoding" for name, _ in self.headers
+        )
 
     def _become_quiet(self) -> None:
         self._door.quiet[self] = None
@@ -259,7 +283,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             return
         request_id, body = new_id(), refusal.body()
-        _log.info("refused at the door", status=refusal.status, request_id=request_id)
+        self._door.note(refusal.status, request_id)
         lines = [b"%s: %s\r\n" % header for header in refusal.headers(request_id, len(body))]
         self.transport.write(b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body]))
         self._deadline = self.loop.call_later(_HEARING_SECONDS, self.transport.close)

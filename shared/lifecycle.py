@@ -5,7 +5,7 @@ from it in the same transaction. Nothing here commits, sends or runs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from shared import owed
 from shared.contract import TERMINAL, Kind, Status, WebhookEvent
 from shared.database import Transaction, clock
 from shared.ids import new_id
+from shared.kept_secrets import encrypted_input
 from shared.live import CancelRequest, Chunk
 from shared.queue import DeliverJob, job_of
 from shared.tables import Prediction, Table
@@ -75,6 +76,7 @@ class Request:
     kind: Kind = Kind.PREDICTION
     destination: str | None = None
     """The model that gets what a training makes."""
+    id: str = field(default_factory=new_id)
 
 
 _STORED = tuple(field.name for field in fields(Request) if field.name != "streams")
@@ -126,7 +128,7 @@ async def create(transaction: Transaction, request: Request) -> Row[Any]:
     """Store an accepted prediction as `starting` and queue it; one statement."""
     parameters = {
         **{name: getattr(request, name) for name in _STORED},
-        "id": new_id(),
+        "input": encrypted_input(transaction.vault, request.id, request.input, request.secret_inputs),
         "by_account": request.account_id,
         "status": Status.STARTING,
         "logs": "",

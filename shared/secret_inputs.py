@@ -3,7 +3,7 @@
 Nothing is hidden from the model, and what it prints or returns is not looked at.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 _MASK = "*" * 10
@@ -17,13 +17,17 @@ def is_secret(schema: Mapping[str, Any]) -> bool:
 
 def masked(input: Mapping[str, Any], secrets: Collection[str] | None) -> Mapping[str, Any]:
     """An input as it may be shown to anybody; `secrets` are the names of those that are declared secret, if any are."""
-    if not secrets:
-        return input
-    return {name: _mask(value) if name in secrets else value for name, value in input.items()}
+    return changed(input, secrets, lambda value: _MASK)
 
 
-def _mask(value: Any) -> Any:
-    """Lists keep their length, and what is null stays null: neither is the secret."""
-    if isinstance(value, list):
-        return [_mask(item) for item in value]
-    return None if value is None else _MASK
+def changed(
+    input: Mapping[str, Any], secrets: Collection[str] | None, change: Callable[[Any], Any]
+) -> Mapping[str, Any]:
+    """An input with something else for each secret; lists keep their length, and null stays: neither is the secret."""
+
+    def deep(value: Any) -> Any:
+        if isinstance(value, list):
+            return [deep(item) for item in value]
+        return None if value is None else change(value)
+
+    return {name: deep(value) if name in secrets else value for name, value in input.items()} if secrets else input

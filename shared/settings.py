@@ -3,6 +3,7 @@
 Nobody else reads the environment; a value that cannot work stops the start with a sentence.
 """
 
+import base64
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -17,6 +18,7 @@ from shared.isolation import Isolation
 Network = IPv4Network | IPv6Network
 
 _DRIVERS = {"postgres": "postgresql+asyncpg", "postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+KEY_BYTES = 32
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """A bearer token of RFC 6750."""
 
@@ -51,6 +53,22 @@ def _sendable(token: SecretStr) -> SecretStr:
     return token
 
 
+def read_keys(text: str) -> list[bytes]:
+    """Keys that encrypt, the newest first; ValueError."""
+    keys = [base64.b64decode(part.strip(), validate=True) for part in text.split(",")]
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError("no key of 32 bytes")
+    return keys
+
+
+def _readable(keys: SecretStr) -> SecretStr:
+    try:
+        read_keys(keys.get_secret_value())
+    except ValueError:
+        raise ValueError("a key is what `openssl rand -base64 32` gives; several are separated by commas") from None
+    return keys
+
+
 class Settings(BaseSettings):
     """One field per setting; `.env.example` has a line for each."""
 
@@ -62,6 +80,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     api_token: Annotated[SecretStr, AfterValidator(_sendable)] | None = None
     """The first account's token; `pinion up` makes one when it is missing."""
+    encryption_key: Annotated[SecretStr, AfterValidator(_readable)] | None = None
+    """Encrypts secrets in the database; earlier ones follow after commas. None: a file in `home`, made when missing."""
     database_url: Annotated[str, BeforeValidator(_async_driver)] = Field(
         default="", validation_alias=AliasChoices("DATABASE_URL", "database_url")
     )
@@ -104,6 +124,8 @@ class Settings(BaseSettings):
     """How long the headers of a request may take to arrive."""
     body_seconds: float = Field(default=60.0, gt=0)
     """How long a body may take, besides a second for every 8 KiB that have arrived."""
+    max_streams: int = Field(default=4000, gt=0)
+    """Event streams open at one API process; fewer than connections, so that there is room for everything else."""
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """Largest JSON body; official clients inline up to 13.4 MB of base64."""
     max_archive_bytes: int = Field(default=20 * 1024**3, gt=0)
@@ -130,6 +152,10 @@ class Settings(BaseSettings):
     """Looks of an account at single predictions, which clients repeat until one has ended."""
     requests_per_minute: int = Field(default=3000, gt=0)
     """Everything else an account asks for."""
+    wrong_tokens_per_minute: int = Field(default=60, gt=0)
+    """Tokens that do not exist, from one address, or one IPv6 network of 64 bits."""
+    streams_per_account: int = Field(default=50, gt=0)
+    """Event streams of an account's predictions open at one API process."""
     account_predictions_max: int = Field(default=0, ge=0)
     """Predictions of an account that may wait and run at once; 0: no limit, as for the next two."""
     model_backlog_max: int = Field(default=10_000, ge=0)

@@ -1,4 +1,4 @@
-"""The messages an account's receivers are owed or were given: found, with what came of them, and sent again.
+"""The messages an account's receivers are owed or were given: found, with what came of them, sent again, deleted.
 
 Nothing is sent here: a replayed message is due again, and the sender does the rest.
 """
@@ -6,7 +6,7 @@ Nothing is sent here: a replayed message is due again, and the sender does the r
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, exists, or_, select, update
 
 from shared.contract import WebhookEvent
 from shared.database import Database, clock
@@ -93,6 +93,22 @@ async def replay_since(database: Database, account_id: str, since: datetime, sta
     async with database.single_statement() as transaction:  # the sweep rings for them, by turns with all others
         again = update(WebhookMessage).where(is_meant, _can_be_replayed()).values(_AGAIN)
         return int((await transaction.execute(again)).rowcount)
+
+
+async def discard(database: Database, message: Row[Any]) -> None:
+    """Delete it with its log; raises Conflict while it is being delivered."""
+    is_meant = and_(WebhookMessage.id == message.id, WebhookMessage.state.not_in(_OPEN))
+    async with database.single_statement() as transaction:
+        if not (await transaction.execute(delete(WebhookMessage).where(is_meant))).rowcount:
+            raise Conflict("The message is still being delivered.")
+
+
+async def discard_before(database: Database, account_id: str, before: datetime) -> int:
+    """Delete all that were given up and created before then; how many it were."""
+    is_meant = and_(WebhookMessage.account_id == account_id, WebhookMessage.created_at < before)
+    async with database.single_statement() as transaction:
+        gone = delete(WebhookMessage).where(is_meant, WebhookMessage.state == "dead")
+        return int((await transaction.execute(gone)).rowcount)
 
 
 def _can_be_replayed() -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from sqlalchemy import case, or_, select, update
 
 from shared.database import Database, clock
 from shared.errors import Conflict
+from shared.kept_secrets import webhook_place
 from shared.rendering import moment
 from shared.tables import Account
 from shared.webhooks import new_secret
@@ -15,10 +16,11 @@ _FORMER = case((Account.former_secret_until > clock(), Account.former_webhook_se
 
 
 async def signing(database: Database, account_id: str) -> list[str]:
-    """What signs now, newest first."""
+    """What signs now, newest first; raises SecretUnreadable."""
     query = select(Account.webhook_secret, _FORMER).where(Account.id == account_id)
     async with database.reading() as connection:
-        return [secret for secret in (await connection.execute(query)).one() if secret]
+        kept = (await connection.execute(query)).one()
+    return [database.vault.decrypt(secret, webhook_place(account_id)) for secret in kept if secret]
 
 
 async def rotate(database: Database, account_id: str, overlap_seconds: float) -> str:
@@ -27,6 +29,7 @@ async def rotate(database: Database, account_id: str, overlap_seconds: float) ->
     With no overlap the present one and any before it are worth nothing at once.
     """
     secret = new_secret()
+    kept = database.vault.encrypt(secret, webhook_place(account_id))
     is_alone = or_(Account.former_secret_until.is_(None), Account.former_secret_until < clock())
     change = update(Account).where(Account.id == account_id)
     if overlap_seconds:
@@ -36,7 +39,7 @@ async def rotate(database: Database, account_id: str, overlap_seconds: float) ->
     else:
         change = change.values(former_webhook_secret=None, former_secret_until=None)
     async with database.single_statement() as transaction:
-        is_changed = (await transaction.execute(change.values(webhook_secret=secret))).rowcount
+        is_changed = (await transaction.execute(change.values(webhook_secret=kept))).rowcount
     if not is_changed:
         raise Conflict(await _until(database, account_id))
     return secret

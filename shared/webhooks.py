@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from shared.addresses import IPNetwork, is_allowed, literal_address
+from shared.addresses import REFUSED_PORTS, IPNetwork, is_allowed, literal_address
 from shared.errors import InvalidWebhook
 
 URL_CHARACTERS_MAX = 2_048
@@ -74,6 +74,8 @@ def check_url(url: str, allowed_networks: Sequence[IPNetwork], require_https: bo
         raise InvalidWebhook(f"webhook must be an {'https' if require_https else 'http or https'} URL")
     if parsed.port is not None and not 1 <= parsed.port <= 65_535:
         raise InvalidWebhook("webhook must have a port between 1 and 65535")
+    if parsed.port in REFUSED_PORTS:
+        raise InvalidWebhook(f"webhook must not have port {parsed.port}, which is that of another kind of server")
     _check_host(parsed.raw_host.decode("ascii"), allowed_networks)
 
 

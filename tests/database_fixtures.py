@@ -4,6 +4,7 @@ Nothing is asserted about the product here.
 """
 
 import asyncio
+import base64
 import inspect
 import os
 import signal
@@ -45,6 +46,8 @@ BACKENDS = ("embedded", "servers")
 TOKEN = "r8_" + "t" * 37
 Command = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
 """`pinion …` in a process of its own."""
+ENCRYPTION_KEY = base64.b64encode(b"k" * 32).decode()
+"""Of all homes alike: tests share a database."""
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 EVERY_EVENT = tuple(WebhookEvent)
 SCHEMA: dict[str, Any] = {
@@ -132,6 +135,7 @@ class Backend:
 
     def settings(self, **changes: Any) -> Settings:
         usual = {"home": self.home, "database_url": self.database_url, "redis_url": self.redis_url}
+        usual["encryption_key"] = ENCRYPTION_KEY
         return Settings(**{**usual, "public_url": "http://pinion.test", **changes})
 
 

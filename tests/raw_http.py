@@ -7,6 +7,7 @@ import json
 import re
 import select
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -62,6 +63,17 @@ class Line:
             if not piece:
                 return self._received
             self._received += piece
+
+    def until_heard(self, what: bytes) -> int:
+        """The status of an answer without a length, once it has come as far as `what`."""
+        while what not in self._received:
+            self._receive()
+        return int(self._received.split(b" ")[1])
+
+    def vanish(self) -> None:
+        """Hang up without a word of farewell but a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def hears(self, seconds: float) -> bool:
         """Whether something comes back in time."""

@@ -3,6 +3,7 @@
 Answers 200 unless told otherwise; verifies nothing, the tests do.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ class Receiver:
         self.may_answer.wait(60)
         return status
 
+    def answered(self) -> None:
+        """Called when an answer has gone out."""
+
     def wait_for(self, enough: Callable[[list[Delivery]], Any], seconds: float = 15.0) -> list[Delivery]:
         """Deliveries once `enough` of them holds; fails the test with what came otherwise."""
         with self._changed:
@@ -84,25 +88,30 @@ class SlowReceiver(Receiver):
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """A receiver on a free port."""
-    with _serving(Receiver) as receiver:
+    with serving(Receiver) as receiver:
         yield receiver
 
 
 @contextmanager
 def receiving_slowly() -> Iterator[SlowReceiver]:
     """One that answers nobody until it may."""
-    with _serving(SlowReceiver) as receiver:
+    with serving(SlowReceiver) as receiver:
         yield receiver
         receiver.may_answer.set()
 
 
 @contextmanager
-def _serving(kind: type[Kind]) -> Iterator[Kind]:
+def serving(kind: type[Kind]) -> Iterator[Kind]:
+    """A receiver of any kind on a free port."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            if len(body := self.rfile.read(length)) < length:  # whoever sent it has died, so it never came
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             status = receiver.take(Delivery(self.path, headers, body))
             self.send_response(status)
@@ -112,6 +121,8 @@ def _serving(kind: type[Kind]) -> Iterator[Kind]:
             self.end_headers()
             if receiver.answer_body:
                 self.wfile.write(receiver.answer_body)
+            self.wfile.flush()
+            receiver.answered()
 
         def log_message(self, *arguments: Any) -> None:
             pass
@@ -119,6 +130,10 @@ def _serving(kind: type[Kind]) -> Iterator[Kind]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 256  # with the usual five, connections made at once would wait for a second or more
+
+        def handle_error(self, *arguments: Any) -> None:
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(*arguments)
 
     server = Server(("127.0.0.1", 0), Handler)
     receiver = kind(server.server_address[1])

@@ -9,6 +9,7 @@ import sys
 import uvloop
 
 from shared import crash, logs
+from shared.errors import SecretUnreadable, SettingsError
 from shared.seal import seal
 from shared.settings import Settings
 from worker import roles
@@ -25,7 +26,10 @@ def main() -> None:
     logging.getLogger("arq").setLevel(logging.ERROR)
     settings = Settings()
     crash.listen(settings.crash_file)
-    uvloop.run(role(settings))
+    try:
+        uvloop.run(role(settings))
+    except (SettingsError, SecretUnreadable) as error:
+        sys.exit(error.message)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ means in `schedule`, how the receivers are doing in `receivers`.
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -23,6 +24,7 @@ from shared.settings import Settings
 from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from worker.app import BellWorker
 from worker.outbound import USER_AGENT, Answer, Outbound, post
+from worker.persistence import persistently
 from worker.receivers import Receiver, Receivers
 from worker.schedule import Outcome, answered, held_back, pause, paused, reason, turn, turns, unanswered
 
@@ -104,9 +106,7 @@ class Sender:
                 crash.at("before_post")
                 outcome = await self._take_turn(message, receiver)
             crash.at("after_post")
-            async with self.database.transaction() as transaction:
-                await self._settle(transaction, message, outcome)
-                message = await self._claim(transaction, lane)
+            message = await persistently(partial(self._settle_and_claim, message, outcome))
             crash.at("after_note")
         return receiver.account.next_lane() if receiver else None
 
@@ -114,6 +114,12 @@ class Sender:
     def _lapses(self) -> timedelta:
         """After a claim, which is so long before the moment when its message is due again."""
         return timedelta(seconds=self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS)
+
+    async def _settle_and_claim(self, message: Row[Any], outcome: Outcome) -> Row[Any] | None:
+        """Note what came of a message, and take the next one of its lane."""
+        async with self.database.transaction() as transaction:
+            await self._settle(transaction, message, outcome)
+            return await self._claim(transaction, message.lane)
 
     async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
@@ -127,13 +133,16 @@ class Sender:
         has_room = receiver.has_room_in_line(is_news=is_news)
         seconds = 0.0 if has_room else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
         again = {"state": "pending", "attempts": message.attempts - 1, "next_attempt_at": clock(seconds)}
-        async with self.database.single_statement() as transaction:
-            await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**again))
+        await persistently(partial(self._change, message, again))
         if not receiver.is_full:  # asked again, because a place may have become free meanwhile
             return not seconds
         if not seconds:
             self._receivers.wait(message.lane, receiver, is_news=is_news)
         return False
+
+    async def _change(self, message: Row[Any], changes: dict[str, Any]) -> None:
+        async with self.database.single_statement() as transaction:
+            await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**changes))
 
     async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:
         """An attempt, unless the receiver is left alone for now; the last one is never left out."""

@@ -19,8 +19,10 @@ from sqlalchemy import Row
 from shared.database import Database
 from shared.errors import FileUnavailable
 from shared.file_inputs import file_inputs, replaced, with_defaults
+from shared.kept_secrets import decrypted_input
 from shared.settings import Settings
 from shared.storage import version_folder
+from shared.vault import Vault
 from worker.cell import Stay
 from worker.events import Done, Event
 from worker.inputs import InputFiles
@@ -65,6 +67,7 @@ class PredictionFiles:
     """Those of one attempt at one prediction."""
 
     row: Row[Any]
+    vault: Vault
     folder: Path
     arriving: Path
     """Where its inputs are while they come: a model writes to its folder, and could lead us astray there."""
@@ -77,8 +80,8 @@ class PredictionFiles:
     """In the process that runs it; to be set before it does."""
 
     async def fetched(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The input with local paths for its files, and the names of those; FileUnavailable."""
-        given = with_defaults(schema, self.row.input)
+        """The input with local paths for its files, and the names of those; FileUnavailable, SecretUnreadable."""
+        given = with_defaults(schema, decrypted_input(self.vault, self.row))
         wanted = file_inputs(schema, given)
         if not wanted:
             return given, []
@@ -131,7 +134,7 @@ class Files:
         outputs = OutputFiles(partial(kept.keep, row, boundaries), own, take, stop)
         inputs = InputFiles(self._download, partial(kept.find, row.account_id))
         arriving = folder_of(home, _ARRIVING, row.id, row.attempt)
-        files = PredictionFiles(row, folder, arriving, inputs, outputs, workplace)
+        files = PredictionFiles(row, self.database.vault, folder, arriving, inputs, outputs, workplace)
         try:
             yield files
         finally:

@@ -20,7 +20,7 @@ from typing import IO, NamedTuple, cast
 import httpcore
 import httpx
 
-from shared.addresses import IPAddress, IPNetwork, is_allowed, literal_address
+from shared.addresses import REFUSED_PORTS, IPAddress, IPNetwork, is_allowed, literal_address
 from shared.errors import (
     AddressBlocked,
     AnswerRefused,
@@ -31,6 +31,7 @@ from shared.errors import (
     NameUnresolved,
     TooManyRedirects,
 )
+from shared.sizes import size_in_words
 
 READ_CAP_BYTES = 16 * 1024
 KEPT_BYTES = 4 * 1024
@@ -151,7 +152,7 @@ async def _fetch_or_redirect(
             raise AnswerRefused("the server answered with compressed content although it was asked not to")
         announced = response.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > cap_bytes:
-            raise AnswerTooLarge(f"it is larger than {cap_bytes} bytes")
+            raise AnswerTooLarge(f"it is larger than {size_in_words(cap_bytes)}")
         await _write_all(response, sink, cap_bytes)
         return None
 
@@ -162,7 +163,7 @@ async def _write_all(response: httpx.Response, sink: IO[bytes], cap_bytes: int) 
         async for chunk in chunks:
             received += len(chunk)
             if received > cap_bytes:
-                raise AnswerTooLarge(f"it is larger than {cap_bytes} bytes")
+                raise AnswerTooLarge(f"it is larger than {size_in_words(cap_bytes)}")
             await asyncio.to_thread(sink.write, chunk)
 
 
@@ -221,6 +222,8 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         async with asyncio.timeout(timeout):
             addresses = await self._resolve(host, port)
+            if port in REFUSED_PORTS:
+                raise AddressBlocked(f"port {port} not allowed by policy")
             # One private address among public ones is an attack, not a receiver with a choice.
             if not all(is_allowed(address, self._allowed_networks) for address in addresses):
                 raise AddressBlocked

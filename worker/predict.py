@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared import crash, lifecycle
 from shared.database import Database
-from shared.errors import FileUnavailable
+from shared.errors import FileUnavailable, SecretUnreadable
 from shared.settings import Settings
 from shared.workers import is_up_elsewhere
 from worker.app import BellWorker
@@ -89,7 +89,7 @@ class Predictor:
         except SetupFailed as failure:
             recorder.take(Log(_logs(failure)))
             return Done("failed", error=_cannot_run(failure))
-        except FileUnavailable as failure:
+        except (FileUnavailable, SecretUnreadable) as failure:
             return Done("failed", error=failure.message)
         except Canceled:
             return Done("canceled")

@@ -7,15 +7,15 @@ their own, see `files`.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ScalarSelect, and_, delete, exists, or_, select, update
+from sqlalchemy import ScalarSelect, and_, delete, exists, or_, select, text, update
 
 from shared import files
-from shared.contract import Kind, WebhookEvent
+from shared.contract import Kind
 from shared.creates import KEY_SECONDS
 from shared.database import Database, clock
 from shared.live import stream_key
 from shared.settings import Settings
-from shared.tables import Prediction, StatusChange, WebhookAttempt, WebhookMessage
+from shared.tables import DONE_WITH, Prediction, StatusChange, WebhookAttempt, WebhookMessage
 
 _BATCH = 200
 _IS_STILL_OWED = exists().where(
@@ -24,11 +24,6 @@ _IS_STILL_OWED = exists().where(
 _IS_KEPT = or_(Prediction.example_since.is_not(None), Prediction.kind == Kind.TRAINING)
 _MAY_GO = and_(Prediction.data_removed_at.is_(None), ~_IS_KEPT, ~_IS_STILL_OWED)
 """What is to be spared is said here, and nowhere else."""
-_IS_DONE_WITH = or_(
-    WebhookMessage.state == "delivered",
-    and_(WebhookMessage.state == "dead", WebhookMessage.event != WebhookEvent.COMPLETED),
-)
-"""A `completed` message that was given up may be replayed."""
 _REMOVED: dict[str, Any] = {"input": {}, "output": None, "logs": "", "stream_token": None}
 
 
@@ -57,7 +52,7 @@ class Retention:
             return
         await files.remove_outputs(self.database, self.settings.home, ids)
         await self.database.redis.delete(*map(stream_key, ids))
-        are_of_these = and_(WebhookMessage.prediction_id.in_(ids), _IS_DONE_WITH)
+        are_of_these = and_(WebhookMessage.prediction_id.in_(ids), text(f"({DONE_WITH})"))
         told = WebhookAttempt.message_id.in_(select(WebhookMessage.id).where(WebhookMessage.prediction_id.in_(ids)))
         async with self.database.transaction() as transaction:
             await transaction.execute(update(WebhookMessage).where(are_of_these).values(body=b""))

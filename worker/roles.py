@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from shared import accounts
 from shared.database import Database
+from shared.encryption import check_at_start
 from shared.ids import new_id
 from shared.live import Feed
 from shared.queue import (
@@ -194,6 +195,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool
     waiting = open_listening_redis(settings.redis_url, connections=_QUEUES_MAX)
     database = Database(settings, redis, _CHECKOUT_SECONDS)
     try:
+        await check_at_start(database)
         async with AsyncExitStack() as stack:
             yield database, waiting, stack
     finally:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from shared import files, lifecycle, run_counts, trainings
@@ -22,7 +22,7 @@ from shared.file_store import remove_stale
 from shared.live import joined, replay, silence
 from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
-from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
+from shared.tables import DONE_WITH, Leadership, Prediction, Version, WebhookMessage, Worker
 from worker import life_sign
 from worker.files import existing_folders
 from worker.idle_queues import close_idle_queues
@@ -235,12 +235,12 @@ class Sweep:
         await self.database.send([DeliverJob(lane, "due") for lane in lanes])
 
     async def _forget_the_past(self) -> None:
-        """Now and then, a batch at a time: workers long gone, and messages long delivered. Given-up ones stay."""
+        """Now and then, a batch at a time: workers long gone, and messages that are long done with."""
         if monotonic() < self._remembers_until:
             return
         was_long_ago = Worker.last_seen < clock(-_WORKERS_KEPT.total_seconds())
         is_old = WebhookMessage.created_at < clock(-_MESSAGES_KEPT.total_seconds())
-        old = select(WebhookMessage.id).where(WebhookMessage.state == "delivered", is_old).limit(_BATCH)
+        old = select(WebhookMessage.id).where(text(f"({DONE_WITH})"), is_old).limit(_BATCH)
         async with self.database.reading() as connection:
             ids = (await connection.execute(old)).scalars().all()
         async with self.database.transaction() as transaction:

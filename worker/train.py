@@ -16,7 +16,7 @@ from sqlalchemy import Row
 from shared import trainings
 from shared.contract import Status, VersionStatus
 from shared.database import Database
-from shared.errors import FileUnavailable
+from shared.errors import FileUnavailable, SecretUnreadable
 from shared.file_names import FILE_KEY
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
@@ -92,7 +92,7 @@ class Trainer:
                 return await files.settled(done)
         except SetupFailed as failure:
             return Done("failed", error=f"The training could not be set up: {failure.message}")
-        except FileUnavailable as failure:
+        except (FileUnavailable, SecretUnreadable) as failure:
             return Done("failed", error=failure.message)
         except Canceled:
             return Done("canceled")
@@ -129,7 +129,7 @@ class Trainer:
             if noted:
                 return noted
             done = replace(done, status="canceled", output=None)
-        except FileUnavailable as failure:
+        except (FileUnavailable, SecretUnreadable) as failure:
             done = replace(done, status="failed", output=None, error=failure.message)
         await recorder.finish(done)
         return None

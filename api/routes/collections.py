@@ -3,16 +3,14 @@
 They are made on the command line, with `pinion collection`.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api.bodies import answer
 from api.dependencies import Base, ModelReader, Wired
 from api.documentation import problems
 from api.models import showing
-from api.paging import read_page
+from api.paging import Paging
 from shared import collections, contract, rendering
 from shared.errors import NotFound
 from shared.tables import Collection
@@ -25,12 +23,10 @@ PAGE_SIZE = 100
 @router.get(
     "/collections", operation_id="collections.list", response_model=contract.CollectionPage, responses=problems(400)
 )
-async def list_collections(
-    request: Request, caller: ModelReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
-) -> Response:
+async def list_collections(caller: ModelReader, paging: Paging) -> Response:
     """All collections, newest first."""
-    page = await read_page(wired, select(Collection.__table__), Collection, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, rendering.collection))
+    page = await paging.read(select(Collection.__table__), Collection, PAGE_SIZE)
+    return answer(page.render(rendering.collection))
 
 
 @router.get(

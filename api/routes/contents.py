@@ -17,6 +17,7 @@ from api.documentation import problems, request_body
 from shared import contract
 from shared.contents import Contents
 from shared.errors import BodyTooLarge
+from shared.sizes import size_in_words
 
 router = APIRouter(tags=["versions"])
 
@@ -30,7 +31,7 @@ _RAW = request_body({"application/octet-stream": _BYTES})
     "/contents/{sha256}",
     operation_id="contents.create",
     response_model=contract.ReceivedContent,
-    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 422)},
+    responses={202: {"model": contract.ReceivedContent}, **problems(409, 413, 415, 422)},
     openapi_extra=_RAW,
 )
 async def put_content(
@@ -47,7 +48,7 @@ async def put_content(
     to go on from.
     """
     if size > wired.settings.max_archive_bytes:
-        raise BodyTooLarge(f"The content is larger than {wired.settings.max_archive_bytes} bytes.")
+        raise BodyTooLarge(f"The content is larger than {size_in_words(wired.settings.max_archive_bytes)}.")
     contents = Contents(wired.settings.home, caller.id)
     arrival = await asyncio.to_thread(contents.open, sha256, offset)
     try:

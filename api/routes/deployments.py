@@ -3,9 +3,9 @@
 Keeping processes up for them is the worker's business.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import Row
 
 from api.bodies import answer, checked
@@ -13,7 +13,7 @@ from api.create_options import Options
 from api.creation import create
 from api.dependencies import Base, DeploymentReader, DeploymentWriter, JsonBody, PredictionCreator, Services, Wired
 from api.documentation import PREDICTED, SENT, json_request, problems
-from api.paging import read_page
+from api.paging import Paging
 from api.versions_cache import Runnable, find_runnable
 from shared import contract, deployments, hardware, rendering
 from shared.deployments import Wish
@@ -28,12 +28,10 @@ PAGE_SIZE = 100
 @router.get(
     "/deployments", operation_id="deployments.list", response_model=contract.DeploymentPage, responses=problems(400)
 )
-async def list_deployments(
-    request: Request, caller: DeploymentReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
-) -> Response:
+async def list_deployments(caller: DeploymentReader, paging: Paging) -> Response:
     """Your deployments, newest first."""
-    page = await read_page(wired, deployments.owned(caller.id), Deployment, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, rendering.deployment))
+    page = await paging.read(deployments.owned(caller.id), Deployment, PAGE_SIZE)
+    return answer(page.render(rendering.deployment))
 
 
 @router.post(

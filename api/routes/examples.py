@@ -3,14 +3,12 @@
 Replicate has no operation to make one; these two are ours.
 """
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 
 from api.bodies import answer, checked
 from api.dependencies import Base, JsonBody, ModelReader, ModelWriter, Wired
 from api.documentation import SENT, json_request, problems
-from api.paging import Order, read_page
+from api.paging import SIZED_PREDICTION, Order, Paging
 from api.routes.models import own_model, visible_model
 from shared import contract, examples, rendering
 from shared.errors import NotFound
@@ -28,20 +26,14 @@ PAGE_SIZE = 25
     responses=problems(400, 404),
 )
 async def list_examples(
-    owner: str,
-    name: str,
-    request: Request,
-    caller: ModelReader,
-    wired: Wired,
-    base: Base,
-    cursor: Annotated[str | None, Query()] = None,
+    owner: str, name: str, caller: ModelReader, wired: Wired, base: Base, paging: Paging
 ) -> Response:
     """Predictions that show what the model does; the first one stands in the model as `default_example`."""
     model = await visible_model(wired, caller, owner, name)
     order = Order(Prediction.example_since, Prediction.id, is_ascending=True)
     query = examples.of_model(model.owner, model.name)
-    page = await read_page(wired, query, Prediction, cursor, PAGE_SIZE, order)
-    return answer(page.render(request, base, lambda row: rendering.example(row, base)))
+    page = await paging.read(query, Prediction, PAGE_SIZE, order, SIZED_PREDICTION)
+    return answer(page.render(lambda row: rendering.example(row, base)))
 
 
 @router.post(

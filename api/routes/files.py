@@ -15,7 +15,8 @@ from sqlalchemy import Row, and_, select
 from api.bodies import answer
 from api.dependencies import Base, PredictionReader, PredictionWriter, Services, Wired
 from api.documentation import answers, problems, request_body
-from api.paging import read_page
+from api.file_answer import FileAnswer
+from api.paging import Paging
 from api.uploads import receive
 from shared import contract, files, rendering
 from shared.database import clock
@@ -46,13 +47,10 @@ _SAFE = {
     "Access-Control-Allow-Origin": "*",
 }
 """Whatever a model or a client made, it must not act in the name of our address."""
-_TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _BYTES = {
     **answers(200, "The bytes, under the media type of the file", {"*/*": {}}),
     **answers(206, "The range of them that `Range` asked for", {"*/*": {}}),
-    **answers(400, "`Range` cannot be read", _TEXT),
-    **problems(404),
-    **answers(416, "The file has no such range", _TEXT),
+    **problems(404, 416),
 }
 
 
@@ -73,23 +71,21 @@ async def upload_file(request: Request, caller: PredictionWriter, wired: Wired, 
         description = Description(caller.id, upload.name, upload.content_type, kept, details=upload.details)
         row = await files.register(wired.database, incoming, description)
         await asyncio.to_thread(incoming.publish, row.id)
-    return answer(_shown(row, caller, base), 201)
+    return answer(_shown(wired, row, caller, base), 201)
 
 
 @router.get("/files", operation_id="files.list", response_model=contract.FilePage, responses=problems(400))
-async def list_files(
-    request: Request, caller: PredictionReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
-) -> Response:
+async def list_files(caller: PredictionReader, wired: Wired, base: Base, paging: Paging) -> Response:
     """Your uploaded files, newest first."""
     is_own = and_(File.account_id == caller.id, File.prediction_id.is_(None), File.expires_at > clock())
-    page = await read_page(wired, select(File.__table__).where(is_own), File, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, lambda row: _shown(row, caller, base)))
+    page = await paging.read(select(File.__table__).where(is_own), File, PAGE_SIZE)
+    return answer(page.render(lambda row: _shown(wired, row, caller, base)))
 
 
 @router.get("/files/{file_id}", operation_id="files.get", response_model=contract.File, responses=problems(404))
 async def get_file(file_id: str, caller: PredictionReader, wired: Wired, base: Base) -> Response:
     """What is known about an uploaded file."""
-    return answer(_shown(await _own(wired, caller, file_id), caller, base))
+    return answer(_shown(wired, await _own(wired, caller, file_id), caller, base))
 
 
 @router.delete("/files/{file_id}", operation_id="files.delete", status_code=204, responses=problems(404))
@@ -111,7 +107,7 @@ async def download_file(
 ) -> Response:
     """An uploaded file's bytes. Needs no token: the signature is the permission."""
     row = await files.find(wired.database, file_id)
-    if row is None or row.prediction_id or not _is_signed(row, owner, expiry, signature):
+    if row is None or row.prediction_id or not _is_signed(wired, row, owner, expiry, signature):
         raise NotFound("File not found")
     return await _bytes(wired, row, "attachment")
 
@@ -133,25 +129,27 @@ async def _own(wired: Services, caller: Row[Any], file_id: str) -> Row[Any]:
     return row
 
 
-def _shown(row: Row[Any], caller: Row[Any], base: str) -> dict[str, Any]:
+def _shown(wired: Services, row: Row[Any], caller: Row[Any], base: str) -> dict[str, Any]:
     expiry = int(row.expires_at.timestamp())
-    return rendering.file(row, caller.username, files.signature(row, caller.username, expiry), expiry, base)
+    signature = files.signature(wired.database.vault, row, caller.username, expiry)
+    return rendering.file(row, caller.username, signature, expiry, base)
 
 
-def _is_signed(row: Row[Any], owner: str, expiry: str, signature: str) -> bool:
+def _is_signed(wired: Services, row: Row[Any], owner: str, expiry: str, signature: str) -> bool:
     if not (expiry.isascii() and expiry.isdigit() and len(expiry) < 16) or int(expiry) <= time():
         return False
-    return hmac.compare_digest(files.signature(row, owner, int(expiry)).encode(), signature.encode())
+    expected = files.signature(wired.database.vault, row, owner, int(expiry))
+    return hmac.compare_digest(expected.encode(), signature.encode())
 
 
 async def _bytes(wired: Services, row: Row[Any], disposition: str) -> Response:
     path = await asyncio.to_thread(files.content_of, wired.settings.home, row)
     if path is None:
         raise NotFound("File not found")
-    headers = {**_SAFE, "ETag": f'"{row.sha256}"'}
-    return FileResponse(
+    return FileAnswer(
         path,
-        headers=headers,
+        headers={**_SAFE, "ETag": f'"{row.sha256}"'},
+        stat_result=await asyncio.to_thread(path.stat),
         media_type=row.content_type,
         filename=row.name,
         content_disposition_type=disposition,

@@ -6,7 +6,7 @@ Pushing a version makes a model, too; see `versions`.
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 from sqlalchemy import Row, func, select
 
@@ -14,7 +14,7 @@ from api.bodies import answer, checked
 from api.dependencies import Base, JsonBody, ModelReader, ModelWriter, Wired
 from api.documentation import SENT, answers, json_request, problems
 from api.models import showing
-from api.paging import Order, read_page
+from api.paging import Order, Paging
 from api.workers import residence
 from shared import catalog, contract, models, removal
 from shared.errors import Forbidden, NotFound
@@ -48,19 +48,18 @@ _MOMENTS = {
 
 @router.get("/models", operation_id="models.list", response_model=contract.ModelPage, responses=problems(400, 422))
 async def list_models(
-    request: Request,
     caller: ModelReader,
     wired: Wired,
     base: Base,
-    cursor: Annotated[str | None, Query()] = None,
+    paging: Paging,
     sort_by: Annotated[SortBy, Query()] = SortBy.LATEST_VERSION,
     sort_direction: Annotated[SortDirection, Query()] = SortDirection.DESCENDING,
 ) -> Response:
     """Public models and your own, those with the newest versions first."""
     query = select(Model.__table__).outerjoin(Version, Version.id == Model.latest_version_id)
     order = Order(_MOMENTS[sort_by], Model.id, is_ascending=sort_direction == SortDirection.ASCENDING)
-    page = await read_page(wired, query.where(catalog.is_visible(caller.id)), Model, cursor, PAGE_SIZE, order)
-    return answer(page.render(request, base, await showing(wired, page.rows, base)))
+    page = await paging.read(query.where(catalog.is_visible(caller.id)), Model, PAGE_SIZE, order)
+    return answer(page.render(await showing(wired, page.rows, base)))
 
 
 @router.post(

@@ -3,10 +3,10 @@
 Running one is the worker's business; every change of status goes through `lifecycle`.
 """
 
-from typing import Annotated
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import select
+from fastapi import APIRouter, Response
+from sqlalchemy import Row, select
 
 from api import waiting
 from api.bodies import answer, checked
@@ -19,14 +19,16 @@ from api.dependencies import (
     PredictionPoller,
     PredictionReader,
     PredictionWriter,
+    Services,
     Wired,
+    check_scope,
 )
 from api.documentation import PREDICTED, SENT, json_request, problems
-from api.paging import read_page
+from api.paging import SIZED_PREDICTION, Paging
 from api.prediction_filters import Filters
 from api.versions_cache import find_runnable
-from shared import contract, lifecycle, rendering
-from shared.contract import Kind
+from shared import contract, rendering
+from shared.contract import Kind, Scope
 from shared.errors import InvalidVersion, NotFound
 from shared.tables import Prediction
 
@@ -76,19 +78,12 @@ async def create_model_prediction(
     response_model=contract.PredictionPage,
     responses=problems(400, 422),
 )
-async def list_predictions(
-    request: Request,
-    caller: PredictionReader,
-    wired: Wired,
-    base: Base,
-    filters: Filters,
-    cursor: Annotated[str | None, Query()] = None,
-) -> Response:
+async def list_predictions(caller: PredictionReader, base: Base, filters: Filters, paging: Paging) -> Response:
     """Your predictions, newest first."""
     is_own = (Prediction.account_id == caller.id, Prediction.kind == Kind.PREDICTION)
     query = select(Prediction.__table__).where(*is_own, *filters)
-    page = await read_page(wired, query, Prediction, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
+    page = await paging.read(query, Prediction, PAGE_SIZE, sized=SIZED_PREDICTION)
+    return answer(page.render(lambda row: rendering.prediction(row, base)))
 
 
 @router.get(
@@ -98,8 +93,8 @@ async def list_predictions(
     responses=problems(404),
 )
 async def get_prediction(prediction_id: str, caller: PredictionPoller, wired: Wired, base: Base) -> Response:
-    """One prediction as it stands now."""
-    row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)
+    """One prediction as it stands now. A training as well, if your token may read those."""
+    row = await _own(wired, caller, prediction_id, Scope.TRAININGS_READ)
     return answer(rendering.prediction(row, base))
 
 
@@ -110,6 +105,14 @@ async def get_prediction(prediction_id: str, caller: PredictionPoller, wired: Wi
     responses=problems(404),
 )
 async def cancel_prediction(prediction_id: str, caller: PredictionWriter, wired: Wired, base: Base) -> Response:
-    """Stop a prediction; one that has ended already is returned as it is."""
-    row = await waiting.find_own(wired, caller.id, prediction_id, Kind.PREDICTION)
-    return answer(rendering.prediction(await waiting.ended_by(wired, row, lifecycle.cancel), base))
+    """Stop a prediction; one that has ended already is returned as it is. A training as well, if your token may."""
+    row = await _own(wired, caller, prediction_id, Scope.TRAININGS_WRITE)
+    return answer(rendering.prediction(await waiting.canceled(wired, row), base))
+
+
+async def _own(wired: Services, caller: Row[Any], prediction_id: str, of_trainings: Scope) -> Row[Any]:
+    """Trainings too: clients of Replicate look for them here, since it answers their create with such an address."""
+    row = await waiting.find_own(wired, caller.id, prediction_id)
+    if row.kind == Kind.TRAINING:
+        check_scope(caller, of_trainings)
+    return row

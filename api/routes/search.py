@@ -28,7 +28,7 @@ _FOUND_MAX = 50
     methods=["QUERY"],
     operation_id="models.search",
     response_model=contract.ModelPage,
-    responses=problems(400, 413, 422),
+    responses=problems(400, 413, 415, 422),
     openapi_extra=request_body({"text/plain": {"schema": {"type": "string"}, "example": "numbers"}}),
 )
 async def search_models(request: Request, caller: ModelReader, wired: Wired, base: Base) -> Response:

@@ -4,11 +4,11 @@ Reads only. An event's id is `attempt:index` of the output item, so a client can
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import Row
 
@@ -17,7 +17,7 @@ from api.dependencies import Base, Services, Wired
 from api.documentation import answers, problems
 from shared import rendering
 from shared.contract import Status
-from shared.errors import NotFound
+from shared.errors import NotAcceptable, NotFound
 from shared.live import Chunk
 
 router = APIRouter(tags=["predictions"])
@@ -35,6 +35,8 @@ _EVENT = {
 }
 _EVENTS = {"text/event-stream": {"itemSchema": _EVENT, "example": _EXAMPLE}}
 _EVENT_ID = re.compile(r"(\d{1,9}):(\d{1,15})")
+_EVENT_RANGES = ("text/event-stream", "text/*", "*/*")
+_NO_QUALITY = re.compile(r"(^|;)q=0(\.0*)?(;|$)")
 _QUIET_PAUSES = 6
 """Pauses of 2 s after which a comment keeps proxies and clients from giving up; they do after 30 s."""
 _LINE_BREAKS = re.compile(r"\r\n|\r|\n")
@@ -42,28 +44,47 @@ _UNICODE_LINE_BREAKS = re.compile(r"\r\n|[\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029]"
 """replicate-python 1.x ends a line at each of these and would lose the rest of the token."""
 
 
+async def followed(token: str, request: Request, wired: Wired) -> AsyncIterator[Row[Any]]:
+    """The prediction; what comes after `yield` is done when the response has ended, however it did."""
+    if not _takes_events(request.headers.getlist("accept")):
+        raise NotAcceptable
+    row = await wired.lookups.find(token[:_ID_LENGTH])
+    if row is None or not row.stream_token or row.stream_token != token[_ID_LENGTH:]:
+        raise NotFound
+    with wired.streams.one_more(row.account_id):
+        yield row
+
+
+Followed = Annotated[Row[Any], Depends(followed)]
+
+
 @router.get(
     "/streams/{token}",
     operation_id="predictions.stream",
     response_class=StreamingResponse,
-    responses=answers(200, "Events", _EVENTS) | problems(404),
+    responses=answers(200, "Events", _EVENTS) | problems(404, 406, 429),
 )
 async def stream_prediction(
-    token: str,
+    row: Followed,
     request: Request,
     wired: Wired,
     base: Base,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="Resume after this event.")] = None,
 ) -> StreamingResponse:
     """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
-    row = await wired.lookups.find(token[:_ID_LENGTH])
-    if row is None or not row.stream_token or row.stream_token != token[_ID_LENGTH:]:
-        raise NotFound
     is_python_1 = request.headers.get("user-agent", "").startswith("replicate-python/1")
     breaks = _UNICODE_LINE_BREAKS if is_python_1 else _LINE_BREAKS
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"}
     events = _events(wired, row, _seen(row, last_event_id), base, breaks)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+
+
+def _takes_events(accept: Sequence[str]) -> bool:
+    """The most exact of the media ranges counts; who names none takes everything."""
+    ranges = [part.replace(" ", "").lower().partition(";") for part in ",".join(accept).split(",") if part.strip()]
+    refused = {name: _NO_QUALITY.search(parameters) is not None for name, _, parameters in ranges}
+    named = [name for name in _EVENT_RANGES if name in refused]
+    return not ranges or (bool(named) and not refused[named[0]])
 
 
 def _seen(row: Row[Any], last_event_id: str | None) -> int:

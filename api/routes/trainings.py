@@ -3,9 +3,9 @@
 Running one is the worker's business; what its result becomes stands in `shared/trainings`.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import Row, select
 
 from api import waiting
@@ -23,7 +23,7 @@ from api.dependencies import (
     Wired,
 )
 from api.documentation import SENT, TRAINED, json_request, problems
-from api.paging import read_page
+from api.paging import SIZED_PREDICTION, Paging
 from shared import catalog, contract, files, lifecycle, rendering, trainings
 from shared.contract import Kind
 from shared.errors import InvalidVersion, NotFound
@@ -96,13 +96,11 @@ async def _check_destination(wired: Services, caller: Row[Any], destination: str
 
 
 @router.get("/trainings", operation_id="trainings.list", response_model=contract.TrainingPage, responses=problems(400))
-async def list_trainings(
-    request: Request, caller: TrainingReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
-) -> Response:
+async def list_trainings(caller: TrainingReader, base: Base, paging: Paging) -> Response:
     """Your trainings, newest first."""
-    is_own = (Prediction.account_id == caller.id, trainings.IS_TRAINING)
-    page = await read_page(wired, select(Prediction.__table__).where(*is_own), Prediction, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, lambda row: rendering.prediction(row, base)))
+    query = select(Prediction.__table__).where(Prediction.account_id == caller.id, trainings.IS_TRAINING)
+    page = await paging.read(query, Prediction, PAGE_SIZE, sized=SIZED_PREDICTION)
+    return answer(page.render(lambda row: rendering.prediction(row, base)))
 
 
 @router.get(
@@ -126,4 +124,4 @@ async def get_training(training_id: str, caller: TrainingPoller, wired: Wired, b
 async def cancel_training(training_id: str, caller: TrainingWriter, wired: Wired, base: Base) -> Response:
     """Stop a training, also while its version is being built; one that has ended already is returned as it is."""
     row = await waiting.find_own(wired, caller.id, training_id, Kind.TRAINING)
-    return answer(rendering.prediction(await waiting.ended_by(wired, row, trainings.cancel), base))
+    return answer(rendering.prediction(await waiting.canceled(wired, row), base))

@@ -9,16 +9,16 @@ import hmac
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from sqlalchemy import select
 
 from api.bodies import answer
-from api.dependencies import Base, ModelReader, ModelWriter, Wired, bounded
+from api.dependencies import ModelReader, ModelWriter, Wired, bounded
 from api.documentation import json_request, problems
-from api.paging import read_page
+from api.paging import Paging
 from api.routes.models import own_model, visible_model
 from api.workers import residence
 from shared import catalog, contract, removal, rendering
@@ -48,7 +48,7 @@ _ELSEWHERE = "Only a folder of the server's own machine can be linked. Push it w
         200: {"model": contract.Version},
         201: {"model": contract.Version},
         202: {"model": contract.MissingContents},
-        **problems(413, 422),
+        **problems(413, 415, 422),
     },
     openapi_extra=json_request(contract.Push),
 )
@@ -126,20 +126,12 @@ def _check_witness(link: contract.LinkedFolder) -> None:
     response_model=contract.VersionPage,
     responses=problems(400, 404),
 )
-async def list_versions(
-    owner: str,
-    name: str,
-    request: Request,
-    caller: ModelReader,
-    wired: Wired,
-    base: Base,
-    cursor: Annotated[str | None, Query()] = None,
-) -> Response:
+async def list_versions(owner: str, name: str, caller: ModelReader, wired: Wired, paging: Paging) -> Response:
     """Versions that can be run, newest first."""
     model = await visible_model(wired, caller, owner, name)
     query = select(Version.__table__).where(Version.model_id == model.id, Version.status == VersionStatus.READY)
-    page = await read_page(wired, query, Version, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, rendering.version))
+    page = await paging.read(query, Version, PAGE_SIZE, sized=(Version.openapi_schema, Version.logs))
+    return answer(page.render(rendering.version))
 
 
 @router.get(

@@ -3,15 +3,15 @@
 Sending to them is the worker's business.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Response
 from sqlalchemy import Row
 
 from api.bodies import answer, checked
-from api.dependencies import Base, JsonBody, Services, WebhookReader, WebhookWriter, Wired
+from api.dependencies import JsonBody, Services, WebhookReader, WebhookWriter, Wired
 from api.documentation import SENT, json_request, problems
-from api.paging import read_page
+from api.paging import Paging
 from shared import contract, webhook_endpoints, webhook_messages
 from shared.errors import InvalidRequest, InvalidWebhook, NotFound
 from shared.tables import WebhookEndpoint
@@ -28,12 +28,10 @@ PAGE_SIZE = 100
     response_model=contract.EndpointPage,
     responses=problems(400),
 )
-async def list_webhook_endpoints(
-    request: Request, caller: WebhookReader, wired: Wired, base: Base, cursor: Annotated[str | None, Query()] = None
-) -> Response:
+async def list_webhook_endpoints(caller: WebhookReader, paging: Paging) -> Response:
     """Your endpoints, newest first."""
-    page = await read_page(wired, webhook_endpoints.owned(caller.id), WebhookEndpoint, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, webhook_endpoints.shown))
+    page = await paging.read(webhook_endpoints.owned(caller.id), WebhookEndpoint, PAGE_SIZE)
+    return answer(page.render(webhook_endpoints.shown))
 
 
 @router.post(

@@ -1,17 +1,17 @@
-"""Webhook messages: list, read with what came of each attempt, send again.
+"""Webhook messages: list, read with what came of each attempt, send again, delete.
 
 Sending is the worker's business.
 """
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import Row
 
 from api.bodies import answer, checked
-from api.dependencies import Base, JsonBody, Services, WebhookReader, WebhookWriter, Wired
+from api.dependencies import JsonBody, Services, WebhookReader, WebhookWriter, Wired
 from api.documentation import SENT, json_request, problems
-from api.paging import read_page
+from api.paging import Paging
 from shared import contract, webhook_messages
 from shared.contract.webhooks import MessageState
 from shared.errors import NotFound
@@ -30,21 +30,18 @@ _Text = Query(pattern=r"^[!-~]+$", max_length=64)
     responses=problems(400, 422),
 )
 async def list_webhook_messages(
-    request: Request,
     caller: WebhookReader,
-    wired: Wired,
-    base: Base,
+    paging: Paging,
     state: Annotated[MessageState | None, Query()] = None,
     prediction: Annotated[str | None, _Text] = None,
     endpoint: Annotated[str | None, _Text] = None,
     event: Annotated[str | None, _Text] = None,
-    cursor: Annotated[str | None, Query()] = None,
 ) -> Response:
     """Messages that your receivers are owed or were given, newest first."""
     wanted = {"state": state, "prediction_id": prediction, "endpoint_id": endpoint, "event": event}
     query = webhook_messages.owned(caller.id).filter_by(**{name: value for name, value in wanted.items() if value})
-    page = await read_page(wired, query, WebhookMessage, cursor, PAGE_SIZE)
-    return answer(page.render(request, base, webhook_messages.shown))
+    page = await paging.read(query, WebhookMessage, PAGE_SIZE)
+    return answer(page.render(webhook_messages.shown))
 
 
 @router.get(
@@ -72,6 +69,18 @@ async def replay_webhook_message(message_id: str, caller: WebhookWriter, wired: 
     return answer(webhook_messages.shown(row), 202)
 
 
+@router.delete(
+    "/webhooks/messages/{message_id}",
+    operation_id="webhooks.messages.delete",
+    status_code=204,
+    responses=problems(404, 409),
+)
+async def delete_webhook_message(message_id: str, caller: WebhookWriter, wired: Wired) -> Response:
+    """Delete a message that was delivered or given up, with the log of its attempts."""
+    await webhook_messages.discard(wired.database, await _own(wired, caller, message_id))
+    return Response(status_code=204)
+
+
 @router.post(
     "/webhooks/replay",
     operation_id="webhooks.replay",
@@ -84,6 +93,19 @@ async def replay_webhooks(caller: WebhookWriter, wired: Wired, body: JsonBody) -
     wanted = checked(contract.ReplayRequest, body)
     replayed = await webhook_messages.replay_since(wired.database, caller.id, wanted.since, wanted.state)
     return answer({"replayed": replayed}, 202)
+
+
+@router.post(
+    "/webhooks/discard",
+    operation_id="webhooks.discard",
+    response_model=contract.Discarded,
+    responses=problems(*SENT),
+    openapi_extra=json_request(contract.DiscardRequest),
+)
+async def discard_webhooks(caller: WebhookWriter, wired: Wired, body: JsonBody) -> Response:
+    """Delete all messages that were given up and created before a moment, which are kept until then."""
+    wanted = checked(contract.DiscardRequest, body)
+    return answer({"deleted": await webhook_messages.discard_before(wired.database, caller.id, wanted.before)})
 
 
 async def _own(wired: Services, caller: Row[Any], message_id: str) -> Row[Any]:

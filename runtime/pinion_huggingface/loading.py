@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, pipeline
+from transformers import AutoProcessor, AutoTokenizer, pipeline
 
 WEIGHTS = Path("weights")
 _SAFE = {"local_files_only": True, "trust_remote_code": False}
@@ -15,6 +15,11 @@ _SAFE = {"local_files_only": True, "trust_remote_code": False}
 
 def load_tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(WEIGHTS, **_SAFE)
+
+
+def load_processor() -> Any:
+    """Of a model that takes more than text."""
+    return AutoProcessor.from_pretrained(WEIGHTS, **_SAFE)
 
 
 def load_model(auto_class: Any) -> Any:

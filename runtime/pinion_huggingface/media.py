@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy
 import torch
+from transformers.pipelines.audio_utils import ffmpeg_read
 
 from cog import Path
 
@@ -19,12 +20,17 @@ _BYTES_WRITTEN = 2
 
 
 def read_sound(file: LocalPath, sampling_rate: int) -> Any:
-    """What a pipeline takes: WAV is read here, since only other formats are worth installing ffmpeg for."""
+    """What a pipeline takes."""
+    return {"raw": read_samples(file, sampling_rate), "sampling_rate": sampling_rate}
+
+
+def read_samples(file: LocalPath, sampling_rate: int) -> Any:
+    """From -1 to 1. WAV is read here, since only other formats are worth installing ffmpeg for."""
     try:
-        return {"raw": _read_wave(file, sampling_rate), "sampling_rate": sampling_rate}
+        return _read_wave(file, sampling_rate)
     except (wave.Error, EOFError):
         if shutil.which("ffmpeg"):
-            return str(file)
+            return ffmpeg_read(file.read_bytes(), sampling_rate)
         raise ValueError(
             "The recording is no WAV of whole numbers, and there is no ffmpeg on this machine to read others: "
             "send such a WAV, or install ffmpeg."

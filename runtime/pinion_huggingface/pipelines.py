@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 from cog import BasePredictor, Input, Path
 from pinion_huggingface.loading import WEIGHTS, load_model, load_pipeline, load_tokenizer
-from pinion_huggingface.media import read_sound, with_pictures_as_files, write_sound
+from pinion_huggingface.media import read_samples, read_sound, with_pictures_as_files, write_sound
 
 _PARAMETERS = Input(description="Further parameters of the pipeline's call.", default={})
 
@@ -62,6 +62,60 @@ class ZeroShotImageClassification(_Pipeline):
     ) -> list[dict[str, Any]]:
         judged: list[dict[str, Any]] = self.pipeline(str(image), candidate_labels=candidate_labels)
         return judged
+
+
+class ZeroShotObjectDetection(_Pipeline):
+    task = "zero-shot-object-detection"
+
+    def predict(
+        self,
+        image: Path = Input(description="The image to find things in."),
+        candidate_labels: list[str] = Input(description="The things to look for.", min_length=1),
+        threshold: float = Input(description="Leave out what is less sure than this.", default=0.1, ge=0, le=1),
+    ) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.pipeline(str(image), candidate_labels=candidate_labels, threshold=threshold)
+        return found
+
+
+class ZeroShotAudioClassification(_Pipeline):
+    task = "zero-shot-audio-classification"
+
+    def predict(
+        self,
+        audio: Path = Input(description="The recording to put into a class."),
+        candidate_labels: list[str] = Input(description="The classes to choose from.", min_length=1),
+    ) -> list[dict[str, Any]]:
+        samples = read_samples(audio, self.pipeline.feature_extractor.sampling_rate)
+        judged: list[dict[str, Any]] = self.pipeline(samples, candidate_labels=candidate_labels)
+        return judged
+
+
+class KeypointMatching(_Pipeline):
+    task = "keypoint-matching"
+
+    def predict(
+        self,
+        first_image: Path = Input(description="An image."),
+        second_image: Path = Input(description="Another one that shows the same."),
+        threshold: float = Input(description="Leave out what is less sure than this.", default=0.0, ge=0, le=1),
+    ) -> list[dict[str, Any]]:
+        matches: list[dict[str, Any]] = self.pipeline([str(first_image), str(second_image)], threshold=threshold)
+        return matches
+
+
+class DocumentQuestionAnswering(_Pipeline):
+    """Words and where they stand may be given; else they are read by Tesseract, which this machine must have then."""
+
+    task = "document-question-answering"
+
+    def predict(
+        self,
+        image: Path = Input(description="The page to read."),
+        question: str = Input(description="What is asked of it."),
+        parameters: dict[str, Any] = _PARAMETERS,
+    ) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = self.pipeline(str(image), question, **parameters)
+        return answers
 
 
 class TextClassification(_Pipeline):

@@ -4,7 +4,7 @@ Which tokens come is decided by the writer and the options it is given.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +13,6 @@ from pinion_textgen.batching import Batching
 from pinion_textgen.decoders import CannotBatch, decoder_of
 from pinion_textgen.engine import Engine
 from pinion_textgen.one_by_one import OneByOne
-from pinion_textgen.options import Options
 from pinion_textgen.stops import Stops
 from pinion_textgen.text import Text
 
@@ -52,14 +51,14 @@ class Account:
 
 
 async def written(
-    writer: Writer, tokenizer: Any, prompt: list[int], options: Options, stops: Sequence[str]
+    tokens: AsyncGenerator[int], tokenizer: Any, input_tokens: int, stops: Sequence[str]
 ) -> AsyncConcatenateIterator[str]:
-    """The text that follows a prompt of token ids, without special tokens, up to the first of `stops`.
+    """The text of what is written for a prompt of so many tokens, without special ones, up to the first of `stops`.
 
     Closing the iterator ends the work within one token. Metrics go to the running prediction.
     """
-    account, text, until = Account(len(prompt)), Text(tokenizer), Stops(stops)
-    async with aclosing(writer.tokens(prompt, options)) as tokens:
+    account, text, until = Account(input_tokens), Text(tokenizer), Stops(stops)
+    async with aclosing(tokens):
         async for token in tokens:
             account.count()
             if piece := until.passed(text.add(token)):

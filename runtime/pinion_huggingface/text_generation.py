@@ -3,13 +3,23 @@
 Predictions share a batch where the model can do that; else they run one after the other.
 """
 
-import secrets
 from dataclasses import replace
 from typing import Any
 
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from cog import AsyncConcatenateIterator, BasePredictor, Input, concurrent
+from pinion_huggingface.choosing import (
+    GREEDY,
+    LIVELY,
+    LONGEST,
+    PENALTY,
+    SEED,
+    STOPS,
+    TOP_K,
+    TOP_P,
+    options_of,
+)
 from pinion_huggingface.loading import load_model, load_tokenizer
 from pinion_huggingface.streaming import writer_of, written
 from pinion_textgen.one_by_one import OneByOne
@@ -17,14 +27,6 @@ from pinion_textgen.options import Options
 
 _TOGETHER = 32
 """Predictions of a model at once. More would take them away from other hosts, and hardly be faster."""
-_LONGEST = Input(description="Longest answer, in tokens.", default=256, ge=1, le=32_768)
-_GREEDY = Input(description="0 always takes the likeliest token; higher takes more chances.", default=0.0, ge=0, le=5)
-_LIVELY = Input(description="0 always takes the likeliest token; higher takes more chances.", default=0.7, ge=0, le=5)
-_TOP_P = Input(description="Sample among the likeliest tokens of this probability.", default=1.0, ge=0.01, le=1)
-_TOP_K = Input(description="Sample among this many likeliest tokens; 0 means all.", default=0, ge=0)
-_PENALTY = Input(description="Above 1 discourages what was already written.", default=1.0, ge=0.01, le=5)
-_STOPS = Input(description="Texts that end the answer and are left out of it.", default=[])
-_SEED = Input(description="Makes sampling repeatable; left out, one is chosen and logged.", default=None)
 
 
 class _Generating(BasePredictor):
@@ -38,7 +40,7 @@ class _Generating(BasePredictor):
             self.__cog_concurrent_max__ = 1
 
     def _written(self, prompt: list[int], options: Options, stops: list[str]) -> AsyncConcatenateIterator[str]:
-        return written(self.writer, self.tokenizer, prompt, options, stops)
+        return written(self.writer.tokens(prompt, options), self.tokenizer, len(prompt), stops)
 
     def _continued(self, prompt: list[int], options: Options, stops: list[str]) -> AsyncConcatenateIterator[str]:
         length, limit = len(prompt), getattr(self.model.config, "max_position_embeddings", None)
@@ -60,15 +62,15 @@ class SequenceToSequence(_Generating):
     def predict(
         self,
         prompt: str = Input(description="The text to work on."),
-        max_new_tokens: int = _LONGEST,
-        temperature: float = _GREEDY,
-        top_p: float = _TOP_P,
-        top_k: int = _TOP_K,
-        repetition_penalty: float = _PENALTY,
-        stop_sequences: list[str] = _STOPS,
-        seed: int = _SEED,
+        max_new_tokens: int = LONGEST,
+        temperature: float = GREEDY,
+        top_p: float = TOP_P,
+        top_k: int = TOP_K,
+        repetition_penalty: float = PENALTY,
+        stop_sequences: list[str] = STOPS,
+        seed: int = SEED,
     ) -> AsyncConcatenateIterator[str]:
-        options = _options(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
+        options = options_of(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
         return self._written(self.tokenizer(prompt)["input_ids"], options, stop_sequences)
 
 
@@ -79,15 +81,15 @@ class TextGeneration(_Generating):
     def predict(
         self,
         prompt: str = Input(description="The text to continue."),
-        max_new_tokens: int = _LONGEST,
-        temperature: float = _LIVELY,
-        top_p: float = _TOP_P,
-        top_k: int = _TOP_K,
-        repetition_penalty: float = _PENALTY,
-        stop_sequences: list[str] = _STOPS,
-        seed: int = _SEED,
+        max_new_tokens: int = LONGEST,
+        temperature: float = LIVELY,
+        top_p: float = TOP_P,
+        top_k: int = TOP_K,
+        repetition_penalty: float = PENALTY,
+        stop_sequences: list[str] = STOPS,
+        seed: int = SEED,
     ) -> AsyncConcatenateIterator[str]:
-        options = _options(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
+        options = options_of(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
         return self._continued(self.tokenizer(prompt)["input_ids"], options, stop_sequences)
 
 
@@ -99,34 +101,16 @@ class Chat(_Generating):
         self,
         prompt: str = Input(description="What the user says."),
         system_prompt: str = Input(description="How the model is to behave.", default=""),
-        max_new_tokens: int = _LONGEST,
-        temperature: float = _LIVELY,
-        top_p: float = _TOP_P,
-        top_k: int = _TOP_K,
-        repetition_penalty: float = _PENALTY,
-        stop_sequences: list[str] = _STOPS,
-        seed: int = _SEED,
+        max_new_tokens: int = LONGEST,
+        temperature: float = LIVELY,
+        top_p: float = TOP_P,
+        top_k: int = TOP_K,
+        repetition_penalty: float = PENALTY,
+        stop_sequences: list[str] = STOPS,
+        seed: int = SEED,
     ) -> AsyncConcatenateIterator[str]:
         said = [("system", system_prompt), ("user", prompt)]
         messages = [{"role": role, "content": text} for role, text in said if text]
         inputs = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
-        options = _options(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
+        options = options_of(max_new_tokens, temperature, top_p, top_k, repetition_penalty, seed)
         return self._continued(inputs["input_ids"], options, stop_sequences)
-
-
-def _options(
-    max_new_tokens: int, temperature: float, top_p: float, top_k: int, repetition_penalty: float, seed: int | None
-) -> Options:
-    if temperature == 0:
-        return Options(max_new_tokens, repetition_penalty=repetition_penalty)
-    seed = secrets.randbits(32) if seed is None else seed
-    print(f"Using seed: {seed}")
-    return Options(
-        max_new_tokens,
-        do_sample=True,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        repetition_penalty=repetition_penalty,
-        seed=seed,
-    )

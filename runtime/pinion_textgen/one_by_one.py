@@ -5,7 +5,7 @@ generate() blocks, so it runs in a thread beside the event loop.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import torch
@@ -20,13 +20,18 @@ class OneByOne:
         self._model = model
         self._turn = asyncio.Lock()  # handed on in the order of arrival
 
-    async def tokens(self, prompt: list[int], options: Options) -> AsyncGenerator[int]:
-        """What is written for a prompt of token ids, token by token, the one that ends it included.
+    def tokens(self, prompt: list[int], options: Options) -> AsyncGenerator[int]:
+        """What is written for a prompt of token ids, token by token, the one that ends it included."""
+        ids = torch.tensor([prompt], device=self._model.device)
+        return self.tokens_for({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, options)
+
+    async def tokens_for(self, given: Mapping[str, Any], options: Options) -> AsyncGenerator[int]:
+        """The same for whatever generate() is to be given: pictures, say, beside the prompt.
 
         Closing the iterator ends the work within one token. Whatever generate() raises is raised.
         """
         async with self._turn:
-            run = _Run(self._model, prompt, options)
+            run = _Run(self._model, given, options)
             try:
                 while (token := await run.arrived.get()) is not None:
                     yield token
@@ -39,12 +44,12 @@ class OneByOne:
 class _Run(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
     """One call of generate(), which tells it each token and asks it whether to go on."""
 
-    def __init__(self, model: Any, prompt: list[int], options: Options) -> None:
+    def __init__(self, model: Any, given: Mapping[str, Any], options: Options) -> None:
         self.arrived: asyncio.Queue[int | None] = asyncio.Queue()
         self.error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._has_shown_prompt = self._is_stopped = False
-        self._thread = threading.Thread(target=self._work, args=(model, prompt, options), name="generate", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(model, given, options), name="generate", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,13 +70,11 @@ class _Run(BaseStreamer, StoppingCriteria):  # type: ignore[misc]
         return torch.full((input_ids.shape[0],), self._is_stopped, device=input_ids.device)
 
     @torch.inference_mode()
-    def _work(self, model: Any, prompt: list[int], options: Options) -> None:
-        ids = torch.tensor([prompt], device=model.device)
+    def _work(self, model: Any, given: Mapping[str, Any], options: Options) -> None:
         try:
             if options.seed is not None:
                 torch.manual_seed(options.seed)
             criteria = StoppingCriteriaList([self])
-            given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
             model.generate(**given, **_keywords(options), streamer=self, stopping_criteria=criteria)
         except BaseException as error:
             self.error = error

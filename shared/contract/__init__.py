@@ -48,6 +48,8 @@ from shared.contract.vocabulary import (
     WebhookEvent,
 )
 from shared.contract.webhooks import (
+    Discarded,
+    DiscardRequest,
     EndpointChange,
     EndpointPage,
     EndpointRequest,
@@ -75,6 +77,8 @@ __all__ = [
     "DeploymentChange",
     "DeploymentPage",
     "DeploymentRequest",
+    "DiscardRequest",
+    "Discarded",
     "EndpointChange",
     "EndpointPage",
     "EndpointRequest",

@@ -120,6 +120,20 @@ class ReplayRequest(BaseModel):
     state: Literal["dead", "delivered"] = "dead"
 
 
+class DiscardRequest(BaseModel):
+    """Body of `POST /webhooks/discard`: messages that were given up and created before a moment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    before: Moment
+
+
+class Discarded(BaseModel):
+    """How many messages were deleted."""
+
+    deleted: int
+
+
 class Replayed(BaseModel):
     """How many messages are due again."""
 

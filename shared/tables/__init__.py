@@ -10,10 +10,11 @@ from shared.tables.files import File
 from shared.tables.models import CollectedModel, Collection, Model, Version
 from shared.tables.predictions import Prediction
 from shared.tables.status_changes import StatusChange
-from shared.tables.webhooks import WebhookAttempt, WebhookEndpoint, WebhookMessage
+from shared.tables.webhooks import DONE_WITH, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from shared.tables.workers import Leadership, Worker
 
 __all__ = [
+    "DONE_WITH",
     "NAMING",
     "Account",
     "CollectedModel",

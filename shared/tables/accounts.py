@@ -21,6 +21,7 @@ class Account(Table):
     username: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(255))
     webhook_secret: Mapped[str] = mapped_column(String(128))
+    """Encrypted, as is the next."""
     former_webhook_secret: Mapped[str | None] = mapped_column(String(128))
     """Signs too until the next moment, so that receivers can change over."""
     former_secret_until: Mapped[datetime | None]

@@ -36,7 +36,7 @@ class File(Table):
     md5: Mapped[str] = mapped_column(String(32))
     details: Mapped[dict[str, Any]]
     """What the API calls metadata, a name SQLAlchemy keeps for itself."""
-    secret: Mapped[str] = mapped_column(String(26))
-    """Signs its download links."""
+    secret: Mapped[str] = mapped_column(String(128))
+    """Signs its download links; encrypted."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]

@@ -13,18 +13,27 @@ from shared.tables.accounts import Account
 from shared.tables.base import Json, Table, partial
 from shared.tables.models import Version
 
+_PLACE = ("account_id", "created_at", "id")
+"""Where it stands in the list of its account."""
+
 
 class Prediction(Table):
     """The job itself: what was asked, who works on it, what came of it."""
 
     __tablename__ = "predictions"
     __table_args__ = (
-        Index(None, "account_id", "created_at", "id"),
+        Index(None, *_PLACE),
         Index(None, "model", "created_at"),
+        # For lists that are filtered. Those over some rows only cost what succeeds nothing, or little.
+        Index(None, "account_id", "model", "created_at", "id"),
+        partial("ix_predictions_unfinished", *_PLACE, where="status IN ('starting', 'processing')"),
+        partial("ix_predictions_failed", *_PLACE, where="status = 'failed'"),
+        partial("ix_predictions_stopped", *_PLACE, where="status IN ('canceled', 'aborted')"),
+        partial("ix_predictions_web", *_PLACE, where="source = 'web'"),
         partial("ix_predictions_deployment", "deployment", "created_at", "id", where="deployment IS NOT NULL"),
         partial("ix_predictions_waiting", "queued_at", "id", where="status = 'starting'"),
         partial("ix_predictions_running", "worker_id", where="status = 'processing'"),
-        partial("ix_predictions_trainings", "account_id", "created_at", "id", where="kind = 'training'"),
+        partial("ix_predictions_trainings", *_PLACE, where="kind = 'training'"),
         partial("ix_predictions_examples", "model", "example_since", "id", where="example_since IS NOT NULL"),
         partial("ix_predictions_deadlines", "deadline", where="deadline IS NOT NULL AND completed_at IS NULL"),
         partial("ix_predictions_kept", "completed_at", where="completed_at IS NOT NULL AND data_removed_at IS NULL"),
@@ -42,7 +51,7 @@ class Prediction(Table):
     status: Mapped[str] = mapped_column(String(16))
     input: Mapped[dict[str, Any]]
     secret_inputs: Mapped[list[str] | None] = mapped_column(Json(none_as_null=True))
-    """The names of those that are shown to nobody."""
+    """The names of those that are shown to nobody, and encrypted."""
     output: Mapped[Any | None] = mapped_column(Json(none_as_null=True))
     logs: Mapped[str] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)

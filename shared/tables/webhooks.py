@@ -12,6 +12,9 @@ from shared.tables.accounts import Account
 from shared.tables.base import Table, partial
 from shared.tables.predictions import Prediction
 
+DONE_WITH = "state = 'delivered' OR (state = 'dead' AND event != 'completed')"
+"""Messages that nobody will send again: a `completed` one that was given up may be replayed."""
+
 
 class WebhookEndpoint(Table):
     """A receiver that hears of the end of whatever its account runs."""
@@ -36,7 +39,7 @@ class WebhookMessage(Table):
         Index(None, "lane", "sequence"),
         Index(None, "account_id", "created_at", "id"),
         partial("ix_webhook_messages_due", "next_attempt_at", where="state IN ('pending', 'delivering')"),
-        partial("ix_webhook_messages_delivered", "created_at", where="state = 'delivered'"),
+        partial("ix_webhook_messages_done", "created_at", where=DONE_WITH),
         partial("ix_webhook_messages_dead", "account_id", "created_at", where="state = 'dead' AND event = 'completed'"),
     )
 

@@ -98,7 +98,7 @@ BODIES = [
     Refusal("100,000 levels", 422, "nested too deeply", nested(100_000)),
     Refusal("100,000 open brackets", 422, "nested too deeply", b"[" * 100_000),
     Refusal("a million values", 422, "too many values", raw('"extra":[' + "0," * 1_000_000 + "0]")),
-    Refusal("20 MB", 413, "larger than", raw('"hint":"' + "a" * (20 * MEGABYTE) + '"')),
+    Refusal("20 MB", 413, "larger than 16 MiB", raw('"hint":"' + "a" * (20 * MEGABYTE) + '"')),
     Refusal(
         "a form", 415, "application/json", b"a=b", headers=(("content-type", "application/x-www-form-urlencoded"),)
     ),
@@ -118,6 +118,9 @@ WEBHOOKS = [
         "example.com/hook": "http or https",
         "http://": "host",
         "http://example.com:99999/": "URL|port",
+        "http://example.com:0/": "port",
+        "http://example.com:6379/": "port 6379",
+        "https://example.com:22/": "port 22",
         "http://exa mple.com/": "blanks",
         "http://example.com/#part": "fragment",
         "http://example.com/" + "a" * 2048: "2048",

@@ -76,6 +76,24 @@ def test_what_was_given_up_is_listed_and_sent_again_since_a_moment(
     until_true(lambda: not set(made) & set(dead()))
 
 
+def test_what_was_given_up_is_deleted_by_its_id_or_its_age(instance: Instance, api: Api, echo: str, receiver: Receiver):
+    receiver.answers = [410, 410]
+    wanted = [{"webhook": f"{receiver.url}/{n}", "webhook_events_filter": ["completed"]} for n in range(2)]
+    one, other = (api.create(echo, more=events, text="hello")["id"] for events in wanted)
+
+    def messages(prediction_id: str) -> list[str]:
+        found = api.get("/webhooks/messages", params={"state": "dead", "prediction": prediction_id}).json()["results"]
+        return [message["id"] for message in found]
+
+    until_true(lambda: messages(one) and messages(other))
+    command(instance, "discard", *messages(one))
+    assert messages(one) == []
+    command(instance, "discard", "--before", "1h")
+    assert messages(other)
+    command(instance, "discard", "--before", "0s")
+    assert messages(other) == []
+
+
 def test_a_rotated_secret_is_taken_up_by_a_running_sender(instance: Instance, api: Api, echo: str, receiver: Receiver):
     former = api.get("/webhooks/default/secret").json()["key"]
     newest = command(instance, "rotate", "--overlap-hours", "0").strip()

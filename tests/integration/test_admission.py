@@ -42,6 +42,31 @@ async def is_let_in(client: httpx.AsyncClient, version_id: str) -> bool:
     return (await create(client, version_id)).status_code == 201
 
 
+async def let_in(admission: Admission, rows: Rows) -> None:
+    async with admission.place(rows.wanted()):
+        pass
+
+
+async def test_what_is_being_stored_while_it_is_counted_has_its_place(
+    settings: Settings, rows: Rows, database: Database
+) -> None:
+    counts: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        counts.append(statement)
+
+    event.listen(database._engine.sync_engine, "after_cursor_execute", note)
+    try:
+        limits = settings.model_copy(update={"model_backlog_max": 1})
+        async with Admission(limits, database) as admission, admission.place(rows.wanted()):
+            await until(lambda: counts)
+            await until(lambda: admission._counting and admission._counting.done())
+            with pytest.raises(QueueFull):
+                await let_in(admission, rows)
+    finally:
+        event.remove(database._engine.sync_engine, "after_cursor_execute", note)
+
+
 async def test_an_account_has_only_so_many_waiting_and_running_and_others_are_not_touched(
     settings: Settings, rows: Rows, database: Database
 ) -> None:
@@ -165,13 +190,13 @@ async def test_trainings_stand_in_one_queue(settings: Settings, rows: Rows, data
 
         async def is_refused() -> bool:
             try:
-                await admission.let_in(rows.wanted(kind=Kind.TRAINING, version_id=await rows.add_version()))
+                async with admission.place(rows.wanted(kind=Kind.TRAINING, version_id=await rows.add_version())):
+                    return False
             except QueueFull:
                 return True
-            return False
 
         await until(is_refused)
-        await admission.let_in(rows.wanted())
+        await let_in(admission, rows)
 
 
 async def test_counting_costs_no_create_a_statement(settings: Settings, rows: Rows, database: Database) -> None:
@@ -184,7 +209,7 @@ async def test_counting_costs_no_create_a_statement(settings: Settings, rows: Ro
     try:
         async with Admission(settings, database) as admission:
             for _ in range(200):
-                await admission.let_in(rows.wanted())
+                await let_in(admission, rows)
             await until(lambda: asked)
     finally:
         event.remove(database._engine.sync_engine, "before_cursor_execute", note)
@@ -196,8 +221,8 @@ async def test_a_count_that_cannot_be_made_refuses_nobody(settings: Settings, ro
     try:
         async with Admission(settings.model_copy(update={"model_backlog_max": 5}), broken) as admission:
             for _ in range(5):
-                await admission.let_in(rows.wanted())
+                await let_in(admission, rows)
             with pytest.raises(QueueFull):
-                await admission.let_in(rows.wanted())
+                await let_in(admission, rows)
     finally:
         await broken.close()

@@ -12,7 +12,7 @@ from shared import lifecycle
 from shared.contract import Status, WebhookEvent
 from shared.database import Database, clock
 from shared.lifecycle import Ending, Progress
-from shared.tables import Account, WebhookMessage
+from shared.tables import Account, WebhookAttempt, WebhookMessage
 from tests.database_fixtures import TOKEN, Rows
 from tests.receiver import Delivery, Receiver, receiving
 from worker.deliver import Sender
@@ -283,6 +283,36 @@ async def test_all_that_was_given_up_since_a_moment_is_replayed_at_once(
     await send_all(database, sender)
     assert [delivery.json["id"] for delivery in receiver.deliveries] == [lost.id]
     assert await asked(client, "POST", "replay", {"since": since, "state": "delivered"}, 202) == {"replayed": 2}
+
+
+async def test_messages_that_were_given_up_are_kept_until_they_are_deleted(
+    client: httpx.AsyncClient, database: Database, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    receiver.answers = [410, 200, 200, 410]
+    urls = [f"{receiver.url}/{number}" for number in range(5)]
+    old, fine, *_ = [await rows.ended(webhook=url, webhook_events=COMPLETED) for url in urls]
+    foreign = await (await Rows.made(database, "ada")).ended(webhook=f"{receiver.url}/0", webhook_events=COMPLETED)
+    for row in (old, fine):
+        await sender.deliver(NO_QUEUE, row.id)
+    moment = datetime.now(UTC)
+    await rows.change(WebhookMessage, WebhookMessage.prediction_id.in_((old.id, fine.id)), created_at=clock(-60))
+    await rows.change(WebhookMessage, WebhookMessage.prediction_id == foreign.id, state="dead", created_at=clock(-60))
+    waiting, *_ = (await asked(client, "GET", "messages?state=pending"))["results"]
+    refused = await asked(client, "DELETE", f"messages/{waiting['id']}", status=409)
+    assert refused["detail"] == "The message is still being delivered."
+    before = (moment - timedelta(seconds=30)).isoformat()
+    assert await asked(client, "POST", "discard", {"before": before}) == {"deleted": 1}
+    assert await asked(client, "POST", "discard", {"before": before}) == {"deleted": 0}
+    assert await count(database) == 5, "what was delivered, waits, or is another's stays"
+    await asked(client, "DELETE", f"messages/{(await rows.messages(fine.id))[0].id}", status=204)
+    assert await rows.messages(fine.id) == []
+    async with database.reading() as connection:
+        assert (await connection.execute(select(func.count()).select_from(WebhookAttempt))).scalar_one() == 0
+
+
+async def test_a_discard_wants_a_moment(client: httpx.AsyncClient) -> None:
+    refused = await asked(client, "POST", "discard", {}, 422)
+    assert "before" in refused["detail"]
 
 
 @pytest.mark.parametrize("body", [{}, {"since": "yesterday"}, {"since": "2026-11-27T12:00:00"}, {"since": None}])

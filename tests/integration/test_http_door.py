@@ -1,66 +1,27 @@
-"""What a real server does with requests that are too large, too slow, too many or not HTTP, byte by byte.
+"""What a real server does with what is too large, too slow or no HTTP, and with too many connections or streams."""
 
-One process with short times serves the file; its database and Redis are not what is tested.
-"""
-
-import asyncio
-import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from shared.database import Database
 from shared.http_door import HEADERS_BYTES_MAX, HEADERS_MAX, URL_BYTES_MAX
-from tests.database_fixtures import TOKEN, Backend, Rows, backend, redis_at
-from tests.instance import api_process, until
-from tests.raw_http import Line, RawAnswer, ask, connected
+from tests.instance import until
+from tests.raw_http import Line, ask, connected
+from tests.raw_requests import (
+    ACCOUNT,
+    BEARER,
+    CONNECTIONS,
+    GOOD,
+    HOST,
+    LIVE,
+    POST,
+    STREAMS,
+    STREAMS_OF_ONE,
+    assert_problem,
+)
 
-CONNECTIONS = 6
-HOST = "Host: pinion.test\r\n"
-BEARER = f"Authorization: Bearer {TOKEN}\r\n"
-LIVE = f"GET /livez HTTP/1.1\r\n{HOST}\r\n"
-ACCOUNT = f"GET /v1/account HTTP/1.1\r\n{HOST}{BEARER}\r\n"
-POST = f"POST /v1/predictions HTTP/1.1\r\n{HOST}{BEARER}Content-Type: application/json\r\n"
-PREDICTION = '{"version": "pinion/echo", "input": {}}'
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    with backend("embedded", tmp_path_factory.mktemp("door")) as started:
-        asyncio.run(_with_an_account(started))
-        yield started
-
-
-async def _with_an_account(started: Backend) -> None:
-    async with redis_at(started.redis_url) as redis:
-        database = Database(started.settings(), redis)
-        await (await Rows.made(database)).add_token()
-        await database.close()
-
-
-def environment(servers: Backend, **settings: str) -> dict[str, str]:
-    foreign = ("PINION_", "DATABASE_URL", "REDIS_URL")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    own = {"PINION_HOME": str(servers.home), "DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-    return {**kept, **own, **settings}
-
-
-@pytest.fixture(scope="module")
-def address(servers: Backend) -> Iterator[str]:
-    short = {"PINION_HEAD_SECONDS": "0.5", "PINION_BODY_SECONDS": "0.5", "PINION_MAX_CONNECTIONS": str(CONNECTIONS)}
-    with api_process(environment(servers, **short)) as address:
-        yield address
-
-
-def assert_problem(answer: RawAnswer, status: int, says: str) -> None:
-    assert answer.status == status, answer
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert set(problem) >= {"title", "detail", "status"}
-    assert problem["status"] == status
-    assert says in problem["detail"]
+pytest_plugins = ("tests.bounded_api",)
 
 
 def assert_refused(line: Line, status: int, says: str) -> None:
@@ -236,7 +197,7 @@ def test_a_server_whose_places_are_all_at_work_says_so_and_that_it_lives(address
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             line = stack.enter_context(connected(address))
-            line.send(f"{POST}Prefer: wait\r\nContent-Length: {len(PREDICTION)}\r\n\r\n{PREDICTION}")
+            line.send(f"{POST}Prefer: wait\r\nContent-Length: {len(GOOD)}\r\n\r\n{GOOD}")
         until(lambda: ask(address, ACCOUNT).status == 503)
         with connected(address) as surplus:
             surplus.send(ACCOUNT)
@@ -247,3 +208,79 @@ def test_a_server_whose_places_are_all_at_work_says_so_and_that_it_lives(address
             assert surplus.until_closed() == b""
         assert ask(address, LIVE).status == 200
     until(lambda: ask(address, ACCOUNT).status == 200)
+
+
+def follow(line: Line, path: str) -> bool:
+    """Whether there is room for one more stream."""
+    line.send(f"GET {path} HTTP/1.1\r\n{HOST}\r\n")
+    return line.until_heard(b"\r\n\r\n") == 200
+
+
+def follow_once_there_is_room(stack: ExitStack, address: str, path: str) -> Line:
+    def try_to() -> Line | None:
+        line = stack.enter_context(connected(address))
+        return line if follow(line, path) else None
+
+    return until(try_to)
+
+
+def test_an_account_may_have_so_many_streams_and_whoever_leaves_is_not_counted(
+    address: str, streams: dict[str, str]
+) -> None:
+    one, other = (f"GET {path} HTTP/1.1\r\n{HOST}\r\n" for path in streams.values())
+    with ExitStack() as stack:
+        opened = [follow_once_there_is_room(stack, address, streams["pinion"]) for _ in range(STREAMS_OF_ONE)]
+        refused = ask(address, one)
+        assert_problem(refused, 429, "Too many open streams. Your account")
+        assert int(refused.headers["retry-after"]) > 0
+        opened[0].vanish()
+        follow_once_there_is_room(stack, address, streams["pinion"])
+        for _ in range(STREAMS - STREAMS_OF_ONE):
+            follow_once_there_is_room(stack, address, streams["other"])
+        assert_problem(ask(address, other), 429, "Too many open streams. This server")
+
+
+def test_clients_that_leave_before_they_hear_anything_are_not_counted_either(
+    address: str, streams: dict[str, str]
+) -> None:
+    for _ in range(10 * STREAMS):
+        with connected(address) as line:
+            line.send(f"GET {streams['pinion']} HTTP/1.1\r\n{HOST}\r\n")
+            line.vanish()
+    with ExitStack() as stack:
+        for _ in range(STREAMS_OF_ONE):
+            follow_once_there_is_room(stack, address, streams["pinion"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/event-stream", 200),
+        ("text/event-stream, application/json;q=0.5", 200),
+        ("TEXT/*", 200),
+        ("*/*", 200),
+        ("", 200),
+        ("application/json", 406),
+        ("text/html,application/xhtml+xml", 406),
+        ("text/event-stream;q=0, */*", 406),
+        ("text/event-stream;q=0.000, text/*", 406),
+        ("text/event-stream;q=0.1", 200),
+    ],
+)
+def test_who_excludes_events_gets_none(address: str, streams: dict[str, str], accept: str, status: int) -> None:
+    with connected(address) as line:
+        line.send(f"GET {streams['other']} HTTP/1.1\r\n{HOST}Accept: {accept}\r\n\r\n")
+        if status == 406:
+            assert_problem(line.answer(), 406, "text/event-stream")
+        else:
+            assert line.until_heard(b": hi") == 200
+
+
+def test_wrong_tokens_are_counted_for_the_address_that_a_trusted_proxy_names(address: str) -> None:
+    def guess(forwarded: str) -> int:
+        wrong = "Authorization: Bearer r8_wrong\r\n"
+        return ask(address, f"GET /v1/account HTTP/1.1\r\n{HOST}{wrong}X-Forwarded-For: {forwarded}\r\n\r\n").status
+
+    until(lambda: guess("198.51.100.1, 203.0.113.9") == 429)
+    assert guess("198.51.100.1, 203.0.113.9, 203.0.113.10") == 401
+    assert ask(address, ACCOUNT).status == 200

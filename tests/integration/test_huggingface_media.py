@@ -2,7 +2,6 @@
 
 import json
 import math
-import struct
 import wave
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ import transformers as t
 from PIL import Image
 
 from tests.hub import Hub, model_card, tiny_bert, word_tokenizer
+from tests.recordings import RATE, recording
 
 pytest_plugins = ("tests.hub_fixtures",)
 
-RATE = 16_000
 _SEES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
 _HEARS = {
     **_SEES,
@@ -39,17 +38,6 @@ _SMALL = {"height": 32, "width": 32}
 def picture(tmp_path: Path) -> Path:
     Image.new("RGB", (48, 40), (200, 30, 30)).save(tmp_path / "in.png")
     return tmp_path / "in.png"
-
-
-def recording(file: Path, rate: int = RATE, channels: int = 1, width: int = 2) -> Path:
-    """A second of a tone of 440 Hz."""
-    with wave.open(str(file), "wb") as written:
-        written.setparams((channels, width, rate, 0, "NONE", ""))
-        for moment in range(rate):
-            level = int(0.5 * math.sin(2 * math.pi * 440 * moment / rate) * (1 << 31))
-            sample = struct.pack("<i", level)[4 - width :] if width > 1 else bytes([(level >> 24) + 128])
-            written.writeframes(sample * channels)
-    return file
 
 
 def test_what_a_model_sees_is_told_or_drawn(hub: Hub, load: Any, picture: Path) -> None:
@@ -141,11 +129,87 @@ def test_a_model_that_speaks_gives_a_recording(hub: Hub, load: Any, tmp_path: Pa
     spoken.unlink()
 
 
+def test_things_named_by_whoever_asks_are_found(hub: Hub, load: Any, picture: Path) -> None:
+    text = {**_SEES, "vocab_size": 200, "max_position_embeddings": 16}
+    vision = {**_SEES, "image_size": 32, "patch_size": 8}
+    model = t.OwlViTForObjectDetection(t.OwlViTConfig(text_config=text, vision_config=vision, projection_dim=32))
+    processor = t.OwlViTImageProcessorPil(size=_SMALL)
+    card = model_card("zero-shot-object-detection")
+    hub.add("ada/owl", model, processor, word_tokenizer(), README__md=card)
+    loaded = load("hf:ada/owl")
+    found = loaded.predict(image=picture, candidate_labels=["fox", "dog"], threshold=0)
+    assert {each["label"] for each in found} <= {"fox", "dog"}
+    assert found[0]["box"].keys() == {"xmin", "ymin", "xmax", "ymax"}
+    assert loaded.predict(image=picture, candidate_labels=["fox"], threshold=1.0) == []
+
+
+def test_a_recording_is_put_into_classes_named_by_whoever_asks(hub: Hub, load: Any, tmp_path: Path) -> None:
+    text = {**_SEES, "vocab_size": 200, "max_position_embeddings": 64}
+    audio = {
+        "hidden_size": 16,
+        "patch_embeds_hidden_size": 8,
+        "depths": [1, 1],
+        "num_attention_heads": [2, 2],
+        "num_hidden_layers": 2,
+        "spec_size": 64,
+        "num_mel_bins": 16,
+        "window_size": 4,
+        "patch_size": 4,
+        "patch_stride": [4, 4],
+    }
+    model = t.ClapModel(t.ClapConfig(text_config=text, audio_config=audio, projection_dim=16))
+    extractor = t.ClapFeatureExtractor(
+        feature_size=16, sampling_rate=RATE, max_length_s=1, truncation="rand_trunc", frequency_max=RATE // 2
+    )
+    card = model_card("zero-shot-audio-classification")
+    hub.add("ada/clap", model, extractor, word_tokenizer(), README__md=card)
+    judged = load("hf:ada/clap").predict(audio=recording(tmp_path / "tone.wav"), candidate_labels=["fox", "dog"])
+    assert {each["label"] for each in judged} == {"fox", "dog"}
+    assert sum(each["score"] for each in judged) == pytest.approx(1)
+
+
+def test_points_of_two_pictures_are_matched(hub: Hub, load: Any, picture: Path) -> None:
+    points = {
+        "encoder_hidden_sizes": [8, 8, 8, 16],
+        "decoder_hidden_size": 16,
+        "keypoint_decoder_dim": 65,
+        "descriptor_decoder_dim": 16,
+        "keypoint_threshold": 0.0,
+        "max_keypoints": 20,
+    }
+    config = t.SuperGlueConfig(
+        keypoint_detector_config=t.SuperPointConfig(**points),
+        hidden_size=16,
+        keypoint_encoder_sizes=[8, 16],
+        gnn_layers_types=["self", "cross"],
+        num_attention_heads=2,
+    )
+    processor = t.SuperGlueImageProcessorPil(size={"height": 64, "width": 64})
+    card = model_card("keypoint-matching")
+    hub.add("ada/glue", t.SuperGlueForKeypointMatching(config), processor, README__md=card)
+    matches = load("hf:ada/glue").predict(first_image=picture, second_image=picture)
+    for match in matches:
+        assert match.keys() == {"keypoint_image_0", "keypoint_image_1", "score"}
+
+
+def test_a_page_is_asked(hub: Hub, load: Any, picture: Path) -> None:
+    config = t.LayoutLMConfig(vocab_size=200, max_position_embeddings=64, max_2d_position_embeddings=1001, **_SEES)
+    card = model_card("document-question-answering")
+    hub.add("ada/layout", t.LayoutLMForQuestionAnswering(config), word_tokenizer(), README__md=card)
+    words = [["fox", [0, 0, 100, 100]], ["dog", [200, 0, 300, 100]]]
+    parameters = {"word_boxes": words, "max_seq_len": 32, "doc_stride": 8}
+    answers = load("hf:ada/layout").predict(image=picture, question="which fox", parameters=parameters)
+    assert {each["answer"] for each in answers} <= {"fox", "dog", "fox dog"}
+
+
 def test_a_model_for_which_there_is_no_predictor_is_refused(hub: Hub, load: Any) -> None:
     from cli.failure import Failure
 
     hub.add(
         "ada/asks", tiny_bert(t.BertForQuestionAnswering), word_tokenizer(), README__md=model_card("question-answering")
     )
-    with pytest.raises(Failure, match="is for question-answering, which has no predictor yet"):
+    with pytest.raises(
+        Failure,
+        match=r"question-answering, which has no predictor .* --task; there is text-gen",
+    ):
         load("hf:ada/asks")

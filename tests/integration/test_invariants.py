@@ -27,8 +27,8 @@ async def swept(rows: Rows) -> None:
 
 
 async def worked(rows: Rows, name: str = "worker", **changes: Any) -> None:
-    """A worker that lives."""
-    values = {"id": name, "host": "here", "is_lost": False, "last_seen": clock(), "created_at": clock()}
+    """A worker that lives, however long the test takes."""
+    values = {"id": name, "host": "here", "is_lost": False, "last_seen": clock(300), "created_at": clock()}
     async with rows.database.transaction() as transaction:
         await transaction.execute(insert(Worker).values(**{**values, **changes}))
 

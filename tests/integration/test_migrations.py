@@ -77,7 +77,7 @@ def _insert_predictions(database: sqlite3.Connection, *outputs: str | None) -> N
         _insert(database, "files", {**named, "prediction_id": str(number)})
 
 
-def _insert(database: sqlite3.Connection, table: str, row: dict[str, str | None]) -> None:
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, str | bytes | None]) -> None:
     needed = [name for _, name, _, is_needed, _, _ in database.execute(f"PRAGMA table_info({table})") if is_needed]
     values = {**dict.fromkeys(needed, "{}"), **row}
     places = ", ".join("?" * len(values))
@@ -105,3 +105,24 @@ def test_secrets_that_were_given_before_are_known_afterwards(tmp_path: Path) -> 
     with closing(sqlite3.connect(file, isolation_level=None)) as new:
         found = new.execute("SELECT secret_inputs FROM predictions ORDER BY id").fetchall()
     assert [names and json.loads(names) for (names,) in found] == [["key", "keys"], ["password"], None]
+
+
+def test_webhook_bodies_from_before_secrets_were_masked_hold_none_afterwards(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0015")
+    given = {"key": "sesame", "keys": ["abracadabra", None], "none": None, "text": "schön"}
+    body = json.dumps({"id": "0", "input": given, "output": "hi"}).encode()
+    with closing(sqlite3.connect(file, isolation_level=None)) as old:
+        _insert_predictions(old, None, None)
+        old.execute("UPDATE predictions SET secret_inputs = ? WHERE id = '0'", (json.dumps(["key", "keys", "none"]),))
+        old.execute("UPDATE predictions SET secret_inputs = NULL WHERE id = '1'")
+        for name, prediction_id, told in (("m0", "0", body), ("m1", "1", body), ("m2", "0", b"")):
+            named = {"account_id": "a", "prediction_id": prediction_id, "body": told}
+            _insert(old, "webhook_messages", {**named, "id": name})
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "0018")
+    with closing(sqlite3.connect(file, isolation_level=None)) as new:
+        bodies = dict(new.execute("SELECT id, body FROM webhook_messages"))
+        assert new.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    masked = {"key": "*" * 10, "keys": ["*" * 10, None], "none": None, "text": "schön"}
+    assert json.loads(bodies["m0"]) == {"id": "0", "input": masked, "output": "hi"}
+    assert [bodies["m1"], bodies["m2"]] == [body, b""]

@@ -106,6 +106,13 @@ async def test_a_metadata_address_is_blocked_although_its_network_is_allowed(nam
         await deliver("http://receiver.test/", allowed=[ip_network("169.254.0.0/16")])
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:6379/", "http://receiver.test:25/"])
+async def test_no_connection_is_made_to_a_port_of_another_kind_of_server(names: dict[str, list[str]], url: str) -> None:
+    names["receiver.test"] = ["127.0.0.1"]
+    with pytest.raises(AddressBlocked, match=r"port \d+ not allowed by policy"):
+        await deliver(url)
+
+
 async def test_an_allowed_network_is_reached(listener: Listener) -> None:
     answer = await deliver(listener.url())
     assert (answer.status, answer.head) == (200, b"ok")

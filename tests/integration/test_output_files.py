@@ -89,9 +89,19 @@ async def test_a_part_of_a_file_can_be_asked_for(
 ) -> None:
     version_id = await installed(settings, rows, "writes_files")
     [url] = await shown(client, await host.run(rows, version_id, input={"texts": ["0123456789"]}))
-    part = await read(client, url, range="bytes=2-4")
-    assert (part.status_code, part.text, part.headers["content-range"]) == (206, "234", "bytes 2-4/10")
-    assert (await read(client, url, range="bytes=10-")).status_code == 416
+    for asked, text in {"bytes=2-4": "234", "BYTES= 2 - 4 ": "234", "bytes=8-99": "89", "bytes=-3": "789"}.items():
+        part = await read(client, url, range=asked)
+        assert (part.status_code, part.text) == (206, text), asked
+        assert part.headers["content-range"] == f"bytes {text[0]}-{text[-1]}/10"
+    for asked in ("bytes=10-", "bytes=4-2", "bytes=-0", f"bytes={'9' * 18}-"):
+        refused = await read(client, url, range=asked)
+        assert (refused.status_code, refused.headers["content-range"]) == (416, "bytes */10"), asked
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert "10 bytes" in refused.json()["detail"]
+    several = f"bytes={','.join(['0-'] * 2000)}"
+    for asked in ("bytes=0-1,4-5", several, "lines=1-2", "bytes", "bytes=a-b", "bytes=-", f"bytes={'9' * 5000}-"):
+        whole = await read(client, url, range=asked)
+        assert (whole.status_code, whole.text) == (200, "0123456789"), asked
     head = await client.head(urlsplit(url).path)
     assert (head.status_code, head.headers["content-length"], head.content) == (200, "10", b"")
 

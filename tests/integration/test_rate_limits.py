@@ -10,10 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
+from shared.database import Database
 from shared.queue import RedisPool
 from shared.settings import Settings
-from tests.database_fixtures import PrivateValkey, Rows, serving, until
+from shared.tables import Token
+from tests.database_fixtures import TOKEN, PrivateValkey, Rows, serving, until
 
 PATH = "/v1/predictions"
 DAY_SECONDS = 86_400
@@ -22,7 +25,13 @@ OTHER_TOKEN = "r8_" + "o" * 37
 
 @pytest.fixture
 def limited(settings: Settings) -> Settings:
-    changes = {"rate_limits": True, "creates_per_minute": 1, "polls_per_minute": 60_000, "requests_per_minute": 10}
+    changes = {
+        "rate_limits": True,
+        "creates_per_minute": 1,
+        "polls_per_minute": 60_000,
+        "requests_per_minute": 10,
+        "wrong_tokens_per_minute": 4,
+    }
     return settings.model_copy(update=changes)
 
 
@@ -117,10 +126,92 @@ async def test_a_bucket_fills_again_steadily(client: httpx.AsyncClient, rows: Ro
     assert 0 < await redis.pttl(key) <= 60_000
 
 
+async def account(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.get("/v1/account", headers={"Authorization": f"Bearer {token}"})
+
+
+def coming_from(client: httpx.AsyncClient, host: str) -> None:
+    client._transport.client = (host, 1234)  # type: ignore[attr-defined]
+
+
+async def test_wrong_tokens_from_one_address_are_refused_without_being_looked_up(
+    client: httpx.AsyncClient, limited: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = 0
+
+    async def count(database: Database, digest: str) -> None:
+        nonlocal looked_up
+        looked_up += 1
+
+    monkeypatch.setattr("shared.tokens.find_caller", count)
+    began = monotonic()
+    answers = [await account(client, f"r8_{number}") for number in range(3 * limited.wrong_tokens_per_minute)]
+    tried = [answer.status_code for answer in answers].count(401)
+    assert tried == looked_up
+    assert limited.wrong_tokens_per_minute <= tried <= limited.wrong_tokens_per_minute + (monotonic() - began) / 15
+    refused = answers[-1]
+    assert (refused.status_code, refused.json()["retry_after"]) == (429, int(refused.headers["retry-after"]))
+    assert "wrong tokens" in refused.json()["detail"]
+
+
+async def test_who_was_right_before_is_not_held_up_by_those_who_guess_from_the_same_address(
+    client: httpx.AsyncClient, rows: Rows, redis: RedisPool
+) -> None:
+    assert (await account(client, TOKEN)).status_code == 200
+    await rows.add_token(OTHER_TOKEN)
+    await drain(redis, "127.0.0.1", "wrong_tokens")
+    assert (await account(client, TOKEN)).status_code == 200
+    assert (await account(client, OTHER_TOKEN)).status_code == 429
+    coming_from(client, "192.0.2.7")
+    assert (await account(client, OTHER_TOKEN)).status_code == 200
+    coming_from(client, "127.0.0.1")
+    assert (await account(client, OTHER_TOKEN)).status_code == 200
+
+
+async def test_right_tokens_use_up_nothing(client: httpx.AsyncClient, rows: Rows, redis: RedisPool) -> None:
+    for number in range(8):
+        await rows.add_token(f"r8_right_{number}")
+        assert (await account(client, f"r8_right_{number}")).status_code == 200
+    assert await redis.keys("pinion:rate:wrong_tokens:*") == []
+
+
+async def test_a_token_that_was_taken_back_is_a_guess_from_then_on(
+    client: httpx.AsyncClient, rows: Rows, redis: RedisPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await account(client, TOKEN)).status_code == 200
+    async with rows.database.transaction() as transaction:
+        await transaction.execute(delete(Token))
+    now = monotonic()
+    monkeypatch.setattr("api.callers.monotonic", lambda: now + 6)
+    assert (await account(client, TOKEN)).status_code == 401
+    assert await redis.keys("pinion:rate:wrong_tokens:*") == []
+    assert (await account(client, TOKEN)).status_code == 401
+    assert await redis.keys("pinion:rate:wrong_tokens:*") == [b"pinion:rate:wrong_tokens:127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("host", "whose"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("nonsense\r\n", "unknown"),
+    ],
+)
+async def test_guesses_are_counted_by_address_or_network(
+    client: httpx.AsyncClient, redis: RedisPool, host: str, whose: str
+) -> None:
+    coming_from(client, host)
+    assert (await account(client, "r8_wrong")).status_code == 401
+    assert await redis.keys("pinion:rate:wrong_tokens:*") == [f"pinion:rate:wrong_tokens:{whose}".encode()]
+
+
 async def test_without_limits_nothing_is_counted_or_told(settings: Settings, rows: Rows, redis: RedisPool) -> None:
     await rows.add_token()
     async with serving(settings) as client:
         answers = [await client.get("/v1/account") for _ in range(3)]
+        assert [(await account(client, "r8_wrong")).status_code for _ in range(3)] == [401] * 3
     assert {answer.status_code for answer in answers} == {200}
     assert "ratelimit-remaining" not in answers[0].headers
     assert await redis.keys("pinion:rate:*") == []

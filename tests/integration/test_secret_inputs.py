@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from shared.contract import Visibility
 from shared.database import Database, clock
 from shared.ids import new_id
+from shared.kept_secrets import decrypted_input
 from shared.live import Feed
 from shared.settings import Settings
 from shared.tables import Model
@@ -84,8 +85,10 @@ async def test_what_comes_again_and_what_is_canceled_is_masked_too(
     assert first == again
     assert first["input"] == SHOWN
     row = await rows.prediction(first["id"])
-    assert (row.version_id, row.input, row.secret_inputs) == (version_id, GIVEN, ["password", "others", "spare"])
-    assert not [secret for secret in SECRETS if secret in f"{row.create_key} {row.fingerprint}"]
+    assert (row.version_id, row.secret_inputs) == (version_id, ["password", "others", "spare"])
+    assert decrypted_input(rows.database.vault, row) == GIVEN
+    assert (row.input["spare"], row.input["text"]) == (None, "hi")
+    assert not [secret for secret in SECRETS if secret in str(row)]
     canceled = await client.post(f"/v1/predictions/{first['id']}/cancel")
     assert canceled.json()["input"] == SHOWN
     assert not [secret for secret in SECRETS if secret in await bodies(rows, first["id"])]

@@ -530,7 +530,7 @@ async def test_two_sweeps_that_both_believe_to_lead_do_no_harm(
     assert all([await is_queued(redis, row) for row in repaired])
 
 
-async def test_old_workers_and_long_delivered_messages_are_forgotten_and_dead_ones_kept(
+async def test_old_workers_and_messages_long_done_with_are_forgotten_and_what_may_be_replayed_is_kept(
     rows: Rows, sweep: Sweep
 ) -> None:
     gone, lately = await dead_worker(rows), await dead_worker(rows)
@@ -540,10 +540,13 @@ async def test_old_workers_and_long_delivered_messages_are_forgotten_and_dead_on
     for state, row in owing.items():
         of_row = WebhookMessage.prediction_id == row.id
         await rows.change(WebhookMessage, of_row, state=state, created_at=clock(-31 * DAY))
+    snapshot = await rows.running(webhook=HOOK, webhook_events=(WebhookEvent.START,))
+    of_snapshot = WebhookMessage.prediction_id == snapshot.id
+    await rows.change(WebhookMessage, of_snapshot, state="dead", created_at=clock(-31 * DAY))
     young = await rows.ended(webhook=HOOK, webhook_events=COMPLETED)
     await rows.change(WebhookMessage, WebhookMessage.prediction_id == young.id, state="delivered")
     await sweep.tick()
     assert {state: len(await rows.messages(row.id)) for state, row in owing.items()} == states
-    assert len(await rows.messages(young.id)) == 1
+    assert [len(await rows.messages(row.id)) for row in (young, snapshot)] == [1, 0]
     async with rows.database.reading() as connection:
         assert (await connection.execute(select(Worker.id))).scalars().all() == [lately]

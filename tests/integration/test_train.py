@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import Row, insert, select, update
 
 from shared import catalog, trainings
-from shared.contract import VersionStatus, Visibility
+from shared.contract import Kind, Scope, VersionStatus, Visibility
 from shared.database import Database, clock
 from shared.ids import new_id
 from shared.isolation import Isolation, find_obstacle
@@ -187,13 +187,40 @@ async def test_what_is_asked_wrongly_is_said(client: httpx.AsyncClient, rows: Ro
 async def test_trainings_and_predictions_are_apart(client: httpx.AsyncClient, rows: Rows, version_id: str) -> None:
     training_id = await accepted(client, version_id, word="patience")
     prediction = await rows.waiting()
-    for path in (f"predictions/{training_id}", f"trainings/{prediction.id}"):
-        assert (await client.get(f"/v1/{path}")).status_code == 404
-        assert (await client.post(f"/v1/{path}/cancel")).status_code == 404
+    assert (await client.get(f"/v1/trainings/{prediction.id}")).status_code == 404
+    assert (await client.post(f"/v1/trainings/{prediction.id}/cancel")).status_code == 404
     for name, own in (("predictions", prediction.id), ("trainings", training_id)):
         assert [each["id"] for each in (await client.get(f"/v1/{name}")).json()["results"]] == [own]
     assert (await client.get("/v1/models/pinion/echo")).json()["run_count"] == 1
     await ended(client, training_id)
+
+
+@pytest.mark.parametrize("place", ["predictions", "trainings"])
+async def test_a_training_is_found_and_canceled_under_the_address_of_a_prediction_too(
+    client: httpx.AsyncClient, rows: Rows, version_id: str, tmp_path: Path, place: str
+) -> None:
+    training_id = await accepted(client, version_id, word="patience", waits_for=str(tmp_path / "never"))
+    await until(lambda: has_said(rows, training_id, "learning"))
+    shown = (await client.get(f"/v1/{place}/{training_id}")).json()
+    assert (shown["id"], shown["destination"], shown["status"]) == (training_id, "pinion/tuned", "processing")
+    assert shown["urls"]["get"].endswith(f"/v1/trainings/{training_id}")
+    canceled = await client.post(f"/v1/{place}/{training_id}/cancel")
+    assert (canceled.status_code, canceled.json()["status"]) == (200, "canceled")
+    assert await versions_of(rows) == []
+
+
+async def test_a_training_under_the_address_of_a_prediction_needs_the_scope_of_trainings(
+    client: httpx.AsyncClient, rows: Rows
+) -> None:
+    row = await rows.ended(kind=Kind.TRAINING, destination="pinion/tuned")
+    await rows.add_token("r8_predicts", scopes=[Scope.PREDICTIONS_READ, Scope.PREDICTIONS_WRITE])
+    headers = {"authorization": "Bearer r8_predicts"}
+    answers = [
+        await client.get(f"/v1/predictions/{row.id}", headers=headers),
+        await client.post(f"/v1/predictions/{row.id}/cancel", headers=headers),
+    ]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert ["trainings:read" in answers[0].text, "trainings:write" in answers[1].text] == [True, True]
 
 
 async def test_a_waiting_training_is_canceled_at_once(
@@ -204,16 +231,6 @@ async def test_a_waiting_training_is_canceled_at_once(
         version_id = await built(worker, settings, rows, "learns")
     canceled = await client.post(f"/v1/trainings/{await accepted(client, version_id, word='patience')}/cancel")
     assert canceled.json()["status"] == "canceled"
-
-
-async def test_a_running_training_is_canceled(
-    client: httpx.AsyncClient, rows: Rows, version_id: str, tmp_path: Path
-) -> None:
-    training_id = await accepted(client, version_id, word="patience", waits_for=str(tmp_path / "never"))
-    await until(lambda: has_said(rows, training_id, "learning"))
-    canceled = (await client.post(f"/v1/trainings/{training_id}/cancel")).json()
-    assert (canceled["status"], canceled["output"]) == ("canceled", None)
-    assert await versions_of(rows) == []
 
 
 async def has_said(rows: Rows, training_id: str, text: str) -> bool:

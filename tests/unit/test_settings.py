@@ -23,6 +23,8 @@ from shared.settings import Settings
         ("PINION_API_TOKEN", "schlüssel", "letters, digits"),
         ("DATABASE_URL", "mysql://user:secret@host/name", "postgresql://user:password@host/name"),
         ("DATABASE_URL", "pinion.db", "sqlite:////path/to/file"),
+        ("PINION_ENCRYPTION_KEY", "secret", "openssl rand -base64 32"),
+        ("PINION_ENCRYPTION_KEY", "c2VjcmV0", "openssl rand -base64 32"),
         ("PINION_PORT", "http", "integer"),
     ],
 )

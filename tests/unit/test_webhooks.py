@@ -207,6 +207,18 @@ def test_a_private_address_is_refused_in_every_notation(host: str) -> None:
     assert refusal(f"http://{host}:8080/hook") == "webhook must not point to a private or reserved address"
 
 
+@pytest.mark.parametrize("port", [22, 25, 6379, 5432, 2375])
+def test_a_port_of_another_kind_of_server_is_refused_wherever_it_is(port: int) -> None:
+    sentence = f"webhook must not have port {port}, which is that of another kind of server"
+    assert refusal(f"https://example.com:{port}/hook") == sentence
+    assert refusal(f"http://127.0.0.1:{port}/", "127.0.0.0/8") == sentence
+
+
+@pytest.mark.parametrize("port", [80, 443, 8080, 9000, 65_535])
+def test_other_ports_are_fine(port: int) -> None:
+    check_url(f"https://example.com:{port}/hook", [])
+
+
 def test_an_allowed_network_opens_its_addresses_and_no_others() -> None:
     loopback = [ip_network("127.0.0.0/8")]
     check_url("http://127.0.0.1:9000/", loopback)

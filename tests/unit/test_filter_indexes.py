@@ -1,0 +1,49 @@
+"""What a list is filtered by is found in its order by an index.
+
+Asked of SQLite, which chooses without knowing how many rows there are, and needs an index's condition word for word.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, select, text
+
+from api.prediction_filters import prediction_filters
+from shared.contract import Kind, Status
+from shared.tables import Prediction, Table
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Connection]:
+    engine = create_engine("sqlite://")
+    Table.metadata.create_all(engine)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ({}, "account_id_created_at_id"),
+        ({"status": Status.STARTING}, "unfinished"),
+        ({"status": Status.PROCESSING}, "unfinished"),
+        ({"status": Status.FAILED}, "failed"),
+        ({"status": Status.CANCELED}, "stopped"),
+        ({"status": Status.ABORTED}, "stopped"),
+        ({"status": Status.SUCCEEDED}, "account_id_created_at_id"),
+        ({"source": "web"}, "web"),
+        ({"model": "pinion/echo"}, "account_id_model_created_at_id"),
+        ({"version": "0" * 64}, "account_id_model_created_at_id"),
+        ({"deployment": "pinion/live"}, "deployment"),
+    ],
+)
+async def test_what_is_filtered_is_found_by_an_index(empty: Connection, query: dict[str, Any], index: str):
+    is_own = (Prediction.account_id == "a", Prediction.kind == Kind.PREDICTION)
+    listed = select(Prediction.__table__).where(*is_own, *await prediction_filters(**query)).limit(101)
+    listed = listed.order_by(Prediction.created_at.desc(), Prediction.id.desc())
+    statement = listed.compile(empty, compile_kwargs={"literal_binds": True})
+    plan = [step for *_, step in empty.execute(text(f"EXPLAIN QUERY PLAN {statement}".replace(":", r"\:")))]
+    assert f"USING INDEX ix_predictions_{index} (" in plan[0]
+    assert not [step for step in plan if "TEMP B-TREE" in step]
