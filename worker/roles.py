@@ -168,9 +168,11 @@ async def deliver(settings: Settings) -> None:
         # What a sender notes may be forgotten: the message is then sent again under the same id.
         notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
         stack.push_async_callback(notes.close)
-        await queues.take(DELIVER_QUEUE, "deliver", Sender(settings, notes, client, name).deliver, PLACES)
+        sender = Sender(settings, notes, client, name)
+        await queues.take(DELIVER_QUEUE, "deliver", sender.deliver, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
-        await queues.drain(await _until_stopped(Sweep(settings, database, name).run))
+        sweep = Sweep(settings, database, name, partial(sender.deliver, queues.workers[DELIVER_QUEUE]))
+        await queues.drain(await _until_stopped(sweep.run))
 
 
 def _residency(settings: Settings, provisions: Provisions) -> Residency:

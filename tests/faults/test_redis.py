@@ -52,6 +52,7 @@ async def down(trial: Trial, seconds: float) -> None:
     assert all(answer.status in (201, None) for order in meanwhile for answer in order.tries)
     assert all([await trial.is_alive(api) for api in trial.stack.apis])
     await trial.until(lambda: trial.elapsed > seconds, 2 * seconds)
+    await trial.until(trial.is_told_of_what_has_ended)  # webhooks go on
     trial.stack.valkey.forget()
     trial.stack.valkey.start()
     trial.begins()

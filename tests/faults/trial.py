@@ -102,7 +102,7 @@ class Trial:
         """Everything ends and is told within the bound, and whatever must hold does."""
         async with asyncio.timeout(_QUIET_SECONDS):
             await self.client.settled()
-            await self.until(self._is_all_told, _QUIET_SECONDS)
+            await self.until(self.is_told_of_what_has_ended, _QUIET_SECONDS)
         self.bound, self.measured = bound, self.elapsed
         await asyncio.to_thread(self.stack.heal)
         await self._all_holds()
@@ -119,9 +119,10 @@ class Trial:
         """What the condition answers, once that is true."""
         return await until(condition, seconds)
 
-    def _is_all_told(self) -> bool:
+    def is_told_of_what_has_ended(self) -> bool:
+        """Whether the receiver has heard of the end of all that clients have seen ended."""
         told = {delivery.path.rpartition("/")[2] for delivery in self.receiver.deliveries}
-        return {order.name for order in self.client.orders} <= told
+        return {order.name for order in self.client.orders if order.final} <= told
 
     async def _all_holds(self) -> None:
         """What a repair needs a moment for has that moment."""
