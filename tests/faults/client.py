@@ -19,7 +19,7 @@ from tests.faults.history import TERMINAL, Answer, Order
 from tests.faults.stack import TOKEN
 
 _ANSWER_SECONDS = 4.0
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 300.0
 _PAUSE_SECONDS = 0.1
 
 

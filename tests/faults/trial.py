@@ -26,7 +26,7 @@ from tests.faults.history import Order
 from tests.faults.stack import LEASE_SECONDS, TOKEN, Service, Stack, answers
 from tests.receiver import Receiver
 
-_QUIET_SECONDS = 60.0
+_QUIET_SECONDS = 180.0
 _SINCE_SECONDS = 3600.0
 _GRACE_SECONDS = 3.0
 _ALIVE_SECONDS = 0.5
