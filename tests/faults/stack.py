@@ -31,7 +31,7 @@ LEASE_SECONDS = 4.0
 DRAIN_SECONDS = 3.0
 TOKEN = "r8_" + "f" * 37
 MODEL = "pinion/acts"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _LOG_CHARACTERS = 4000
 _MODEL = "pinion_runtime/main.py"
 

@@ -16,7 +16,7 @@ from tests.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 
-_KILLS = 15
+_KILLS = 8
 _LOCKED_SECONDS = 4.0
 
 
