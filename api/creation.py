@@ -43,6 +43,7 @@ async def create(
         input=found.inputs.check(input),
         secret_inputs=found.inputs.secrets or None,
         streams=found.is_iterator,
+        streams_files=found.yields_files,
         lifetime_seconds=options.lifetime_seconds,
         shows_aborted=caller.shows_aborted,
         create_key=identity.create_key,

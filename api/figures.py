@@ -134,6 +134,7 @@ def _models(reports: dict[str, dict[str, Any]], names: dict[str, list[str]]) -> 
     state = GaugeMetricFamily("pinion_model_state", "1 for the state it is in.", labels=(*_OF_WORKER, "state"))
     failures = GaugeMetricFamily("pinion_model_failures", "Failures in a row.", labels=_OF_WORKER)
     memory = GaugeMetricFamily("pinion_model_memory_bytes", "What it takes.", labels=(*_OF_WORKER, "memory"))
+    figure = GaugeMetricFamily("pinion_model_figure", "What it tells of itself.", labels=(*_OF_WORKER, "figure"))
     for worker_id, report in reports.items():
         for told in report.get("versions", []):
             labels = [worker_id, *names.get(told["version"], ("", ""))]
@@ -141,7 +142,9 @@ def _models(reports: dict[str, dict[str, Any]], names: dict[str, list[str]]) -> 
             failures.add_metric(labels, told["failures"])
             for name, taken in told["memory"].items():
                 memory.add_metric([*labels, name], taken)
-    yield from (state, failures, memory)
+            for name, value in told.get("figures", {}).items():  # workers of before this release say none
+                figure.add_metric([*labels, name], value)
+    yield from (state, failures, memory, figure)
 
 
 def _tallies(reports: dict[str, dict[str, Any]], names: dict[str, list[str]]) -> Iterator[Metric]:

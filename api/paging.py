@@ -120,7 +120,7 @@ Paging = Annotated[Pages, Depends(_pages)]
 def _until_full(nearest: Select[Any], table: Any, sized: Columns, is_rising: bool) -> Select[Any]:
     """The first of these rows, one at least; each knows how many there are.
 
-    What is surely behind the end of the page, even packed as it is stored, is not so much as measured.
+    What lies behind the end of the page even as it is packed is never unpacked to be measured.
     """
     packed = nearest.with_only_columns(
         table.id, nearest.selected_columns[_MOMENT], _sum(packed_octets, sized)

@@ -31,6 +31,8 @@ class Runnable:
     """Whose model it is."""
     model: str
     is_iterator: bool
+    yields_files: bool
+    """And nothing else."""
     inputs: InputSchema
 
 
@@ -47,8 +49,14 @@ async def find_runnable(services: Services, account_id: str, reference: str) -> 
 def _remember(row: Row[Any]) -> Runnable:
     if row.id not in _known:
         schema = compile_schema(row.openapi_schema)
-        _known[row.id] = Runnable(row.id, row.account_id, f"{row.owner}/{row.name}", row.is_iterator, schema)
+        outputs = (row.is_iterator, _yields_files(row))
+        _known[row.id] = Runnable(row.id, row.account_id, f"{row.owner}/{row.name}", *outputs, schema)
         if len(_known) > _LIMIT:
             del _believed_until[_known.popitem(last=False)[0]]
     _believed_until[row.id] = monotonic() + _BELIEVED_SECONDS
     return _known[row.id]
+
+
+def _yields_files(row: Row[Any]) -> bool:
+    output = row.openapi_schema["components"]["schemas"].get("Output", {})
+    return bool(row.is_iterator) and output.get("items", {}).get("format") == "uri"

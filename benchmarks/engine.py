@@ -1,12 +1,16 @@
-"""What batching brings: tokens a second of the engine, beside generate() and beside a bare decode loop, in one run.
+"""What batching brings: tokens a second of the engine, beside generate(), a bare decode loop and others, in one run.
 
     .venv/bin/python -m benchmarks.engine --model t5 --rounds 5
 
-Random weights in float32: a FLAN-T5-small shape, or a Llama of 50 million parameters. Prompts of 16 to 96 tokens are
-read within the time that is measured; answers are never ended by the model.
+    .venv/bin/python -m benchmarks.engine --device cuda --dtype bfloat16 --model t5-xl --in-flight 1 16 64 256
+
+Random weights: the shapes of FLAN-T5-small and -XL, a Llama of 50 million parameters and one of 8 billion. Prompts of
+16 to 96 tokens are read within the time that is measured; answers are never ended by the model. `--busy` is for
+machines that have other things to do.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -19,15 +23,21 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 
+from pinion_runtime.control import Control, Prediction
+from pinion_runtime.frames import FrameWriter
+from pinion_runtime.loading import Model
+from pinion_runtime.serving_threads import ThreadServing
 from pinion_textgen.admission import Limits
 from pinion_textgen.decoders import decoder_of
 from pinion_textgen.engine import Engine
 from pinion_textgen.options import Options
 from pinion_textgen.request import Request
+
+from benchmarks.rivals import CTranslate2, OwnBatching
+from benchmarks.shapes import MODELS, copied_bytes_a_second, made, step_bytes
 
 IN_FLIGHT = [16, 32, 64]
 ALONE = 6
@@ -35,40 +45,27 @@ ALONE = 6
 WRITTEN = 64
 MIXED = (8, 128)
 """Shortest and longest answer, in tokens, where lengths are mixed."""
+KINDS = ["generate", "bare", "engine", "mixed", "rival", "untouched"]
 SAMPLED = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.2, "seed": 1}
-
-
-def t5() -> Any:
-    shape = {"d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_decoder_layers": 8, "num_heads": 6}
-    special = {"decoder_start_token_id": 0, "pad_token_id": 0, "tie_word_embeddings": False}
-    config = T5Config(vocab_size=32_128, feed_forward_proj="gated-gelu", **shape, **special)
-    return T5ForConditionalGeneration(config)
-
-
-def llama() -> Any:
-    shape = {"hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 6, "num_attention_heads": 8}
-    config = LlamaConfig(vocab_size=32_000, num_key_value_heads=4, pad_token_id=0, **shape)
-    return LlamaForCausalLM(config)
-
-
-MODELS: dict[str, Callable[[], Any]] = {"t5": t5, "llama": llama}
 
 
 class Bench:
     """The model, its requests, and each way of answering them; each returns how many tokens it wrote."""
 
-    def __init__(self, name: str) -> None:
-        torch.manual_seed(0)
-        self.model = MODELS[name]().eval()
-        self.model.generation_config.eos_token_id = None
+    def __init__(self, name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.model = made(name, device, dtype)
+        self.device = device
         self.decoder = decoder_of(self.model)
         random = Random(1)
         self.prompts = [[random.randrange(3, 32_000) for _ in range(random.randint(16, 96))] for _ in range(256)]
+        self._translator: CTranslate2 | None = None
+        self.answers: list[int] = []
+        self.servings: dict[int, tuple[Control, ThreadServing]] = {}
         self.mixed = [random.randint(*MIXED) for _ in self.prompts]
 
     def alone(self) -> int:
         for prompt in self.prompts[:ALONE]:
-            ids = torch.tensor([prompt])
+            ids = torch.tensor([prompt], device=self.device)
             self.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=WRITTEN)
         return ALONE * WRITTEN
 
@@ -77,8 +74,10 @@ class Bench:
         for start in range(0, len(lengths), rows):
             prompts, longest = self.prompts[start : start + rows], max(lengths[start : start + rows])
             width = max(map(len, prompts))
-            ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
-            mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+            filling = [width - len(prompt) for prompt in prompts]
+            padded = [[0] * count + prompt for count, prompt in zip(filling, prompts, strict=True)]
+            real = [[0] * count + [1] * (width - count) for count in filling]
+            ids, mask = torch.tensor(padded, device=self.device), torch.tensor(real, device=self.device)
             self.model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=longest)
         return sum(lengths)
 
@@ -90,36 +89,80 @@ class Bench:
             engine.step()
         return sum(lengths)
 
+    def untouched(self, rows: int, count: int) -> int:
+        """A predictor that calls generate(), run in threads as its model process does."""
+        if rows not in self.servings:
+            control, nobody = Control(), FrameWriter(os.open(os.devnull, os.O_WRONLY))
+            self.servings[rows] = control, ThreadServing(Model(self.predict), control, nobody, rows)
+        control, serving = self.servings[rows]
+        for index in range(count):
+            control.inbox.put(Prediction(f"p{index}", {"index": index}))
+        control.inbox.put(None)
+        self.answers.clear()
+        serving.serve()
+        return sum(self.answers)
+
+    def predict(self, index: int) -> list[int]:
+        ids = torch.tensor([self.prompts[index]], device=self.device)
+        named = {"attention_mask": torch.ones_like(ids), "do_sample": False, "max_new_tokens": WRITTEN}
+        answer: list[int] = self.model.generate(ids, **named)[0].tolist()
+        self.answers.append(WRITTEN)
+        return answer
+
     @torch.inference_mode()
     def bare(self, rows: int) -> int:
         """Only what every token needs: the model's step and the likeliest token."""
-        self.decoder.join([Request(prompt, Options(WRITTEN)) for prompt in self.prompts[:rows]])
-        tokens = torch.zeros(rows, dtype=torch.long)
+        list(self.decoder.join([Request(prompt, Options(WRITTEN)) for prompt in self.prompts[:rows]], 1 << 20))
+        tokens = torch.zeros(rows, dtype=torch.long, device=self.device)
         for _ in range(WRITTEN):
             tokens = self.decoder.decode(tokens).argmax(-1)
+        tokens.tolist()  # it is done only then
         self.decoder.clear()
         return rows * WRITTEN
 
-    def ways(self, in_flight: list[int]) -> dict[str, Callable[[], int]]:
+    def ways(self, in_flight: list[int], kinds: list[str]) -> dict[str, Callable[[], int]]:
+        """Those whose names begin with one of the kinds."""
         ways: dict[str, Callable[[], int]] = {"generate, one at a time": self.alone}
         for rows in in_flight:
-            ways[f"generate, static batch, {rows}"] = partial(self.static, rows, [WRITTEN] * rows)
-            ways[f"bare loop, {rows}"] = partial(self.bare, rows)
-            ways[f"engine, {rows}"] = partial(self.engine, rows, [WRITTEN] * 2 * rows)
-            ways[f"engine, {rows}, sampled"] = partial(self.engine, rows, [WRITTEN] * 2 * rows, **SAMPLED)
-            mixed = self.mixed[: 3 * rows]
-            ways[f"generate, static batch, {rows}, mixed lengths"] = partial(self.static, rows, mixed)
-            ways[f"engine, {rows}, mixed lengths"] = partial(self.engine, rows, mixed)
+            ways |= {name: way for name, way in self._ways(rows).items() if name.startswith(tuple(kinds))}
         return ways
 
+    def _ways(self, rows: int) -> dict[str, Callable[[], int]]:
+        mixed = self.mixed[: 3 * rows]
+        return {
+            **self._rival(rows),
+            f"generate, static batch, {rows}": partial(self.static, rows, [WRITTEN] * rows),
+            f"bare loop, {rows}": partial(self.bare, rows),
+            f"engine, {rows}": partial(self.engine, rows, [WRITTEN] * 2 * rows),
+            f"untouched predictor, {rows}": partial(self.untouched, rows, 2 * rows),
+            f"engine, {rows}, sampled": partial(self.engine, rows, [WRITTEN] * 2 * rows, **SAMPLED),
+            f"mixed lengths, {rows}, generate, static batch": partial(self.static, rows, mixed),
+            f"mixed lengths, {rows}, engine": partial(self.engine, rows, mixed),
+        }
 
-def measured(ways: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
-    """Tokens a second, every way once a round."""
+    def _rival(self, rows: int) -> dict[str, Callable[[], int]]:
+        if not self.model.config.is_encoder_decoder:
+            own = OwnBatching(self.model)
+            return {f"rival: generate_batch, {rows}": lambda: own.write(self.prompts[: 2 * rows], WRITTEN, rows)}
+        if self.device != "cpu":
+            return {}
+        self._translator = self._translator or CTranslate2(self.model, torch.get_num_threads())
+        translator = self._translator
+        return {f"rival: CTranslate2, static, {rows}": lambda: translator.write(self.prompts[:rows], WRITTEN)}
+
+    def limit(self, rows: int, bandwidth: float) -> float:
+        """Tokens a second if a step took no longer than to read what it must."""
+        read = sum(map(len, self.prompts[: 2 * rows])) / len(self.prompts[: 2 * rows])
+        return rows * bandwidth / step_bytes(self.model, rows, read, WRITTEN / 2)
+
+
+def measured(ways: dict[str, Callable[[], int]], rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+    """Tokens a second by the clock, every way once a round."""
     speeds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            began = time.perf_counter()
-            speeds[name].append(way() / (time.perf_counter() - began))
+            began = clock()
+            speeds[name].append(way() / (clock() - began))
     return speeds
 
 
@@ -128,18 +171,35 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="t5")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in-flight", type=int, nargs="+", default=IN_FLIGHT)
+    parser.add_argument("--kinds", nargs="+", default=KINDS, help="beginnings of the names of ways to measure")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--busy", action="store_true", help="count time of the processor alone, with one thread")
     chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
-    bench = Bench(chosen.model)
+    torch.set_num_threads(1 if chosen.busy else chosen.threads)
+    clock = time.process_time if chosen.busy else time.perf_counter
+    bench = Bench(chosen.model, chosen.device, getattr(torch, chosen.dtype))
     bench.engine(4, [8] * 4)  # what happens only once
-    speeds = measured(bench.ways(chosen.in_flight), chosen.rounds)
+    speeds = measured(bench.ways(chosen.in_flight, chosen.kinds), chosen.rounds, clock)
     alone = statistics.median(speeds["generate, one at a time"])
     table = Table("way", "tokens/s", "least", "most", "times one at a time")
     for name, values in speeds.items():
         middle = statistics.median(values)
         table.add_row(name, f"{middle:.1f}", f"{min(values):.1f}", f"{max(values):.1f}", f"{middle / alone:.2f}")
     Console(width=120).print(table)
+    if not chosen.busy:  # what memory gives is known by the clock alone
+        tell_of_limits(bench, chosen.in_flight, speeds)
+
+
+def tell_of_limits(bench: Bench, in_flight: list[int], speeds: dict[str, list[float]]) -> None:
+    bandwidth = copied_bytes_a_second(bench.device)
+    print(f"{torch.cuda.get_device_name() if bench.device == 'cuda' else 'CPU'}: {bandwidth / 1e9:.0f} GB/s")
+    for rows in in_flight:
+        if values := speeds.get(f"engine, {rows}"):
+            limit = bench.limit(rows, bandwidth)
+            share = statistics.median(values) / limit
+            print(f"{rows} in flight: memory allows {limit:.0f} tokens/s, of which the engine has {share:.0%}")
 
 
 if __name__ == "__main__":

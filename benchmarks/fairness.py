@@ -18,8 +18,8 @@ from benchmarks.timing import pace
 from benchmarks.webhooks import another_account
 from benchmarks.wire import Client
 
-BATCH, FLOOD = 40, 600
-NAP = {"seconds": 0.03}
+BATCH, FLOOD = 30, 150
+NAP = {"seconds": 0.1}
 
 
 async def batch_seconds(client: Client, version: str) -> float:

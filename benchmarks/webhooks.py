@@ -1,4 +1,4 @@
-"""What one account's dead receiver costs another account: `python -m benchmarks.webhooks [--rounds 3]`.
+"""What one account's dead receivers cost another account: `python -m benchmarks.webhooks [--rounds 3]`.
 
 Starts `./pinion up` itself, on DATABASE_URL and REDIS_URL if they are set. The time is that of the first attempt, from
 the prediction's `completed_at` until its webhook has come, on one clock.
@@ -23,21 +23,24 @@ from benchmarks.wire import Client, Receiver
 
 HEALTHY, PER_SECOND = 150, 10
 DEAD = 250
+HOSTS = {"a dead one": 1, "sixty dead ones": 60}
+"""To so many hosts, as the sender tells them apart, these messages are owed."""
 
 
 @asynccontextmanager
-async def silent_receiver() -> AsyncIterator[str]:
-    """Takes requests and never answers; its address."""
+async def silent_receivers(number: int) -> AsyncIterator[list[str]]:
+    """Take requests and never answer; their addresses."""
     writers: set[asyncio.StreamWriter] = set()
 
     async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.add(writer)
 
-    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    servers = [await asyncio.start_server(keep, "127.0.0.1", 0) for _ in range(number)]
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        yield [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/" for server in servers]
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         for writer in writers:
             writer.close()
 
@@ -64,19 +67,22 @@ def _wanted(version: str, url: str) -> dict[str, Any]:
 
 
 async def one_round(version: str, token_of_another: str) -> Figures:
-    """The healthy account alone, then beside one whose receiver answers nothing."""
+    """The healthy account alone, then beside one whose receivers answer nothing."""
     alone = await first_attempts(version)
-    async with silent_receiver() as url, Client("127.0.0.1", PORT, token_of_another) as other:
-        made = [(await other.request("POST", "/v1/predictions", _wanted(version, url)))["id"] for _ in range(DEAD)]
-        for prediction_id in made:
-            await finished(other, prediction_id)
-        beside = await first_attempts(version)
     figures = {"alone p50 ms": milliseconds(alone, 50), "alone p95 ms": milliseconds(alone, 95)}
-    figures |= {
-        "beside a dead one p50 ms": milliseconds(beside, 50),
-        "beside a dead one p95 ms": milliseconds(beside, 95),
-    }
-    return {**figures, "p95 ratio": figures["beside a dead one p95 ms"] / figures["alone p95 ms"]}
+    for what, number in HOSTS.items():
+        async with silent_receivers(number) as urls, Client("127.0.0.1", PORT, token_of_another) as other:
+            wanted = [_wanted(version, urls[index % number]) for index in range(DEAD)]
+            made = [(await other.request("POST", "/v1/predictions", body))["id"] for body in wanted]
+            for prediction_id in made:
+                await finished(other, prediction_id)
+            beside = await first_attempts(version)
+        figures |= {
+            f"beside {what} p50 ms": milliseconds(beside, 50),
+            f"beside {what} p95 ms": milliseconds(beside, 95),
+        }
+        figures[f"p95 ratio beside {what}"] = figures[f"beside {what} p95 ms"] / figures["alone p95 ms"]
+    return figures
 
 
 async def measure(rounds: int, token_of_another: str) -> list[Figures]:

@@ -19,7 +19,7 @@ _EXECUTABLE = 0o100
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file; a link to a file is that file: weights of the Hub's cache are links to outside the folder."""
+    """One file; a link to a file is that file."""
 
     path: str
     place: Path
@@ -33,10 +33,10 @@ class Entry:
         return {"path": self.path, "size": self.size, "sha256": self.sha256, "executable": self.executable}
 
 
-def list_files(folder: Path, remark: Remark) -> list[str]:
+def list_files(folder: Path, remark: Remark, *, may_lead_out: bool = False) -> list[str]:
     """The relative paths of what is to be sent. What Cog reads outside of the image is never ignored."""
     named = [name for name in ("cog.yaml", _requirements_of(folder)) if name and (folder / name).is_file()]
-    return sorted({*files_of(folder, remark), *named})
+    return sorted({*files_of(folder, remark, may_lead_out=may_lead_out), *named})
 
 
 def total_size(folder: Path, paths: list[str]) -> int:

@@ -50,11 +50,11 @@ def migrate() -> None:
 async def _complete(settings: "Settings") -> None:
     """What a migration cannot do: it knows tables only."""
     from shared.accounts import ensure_default
-    from shared.database import open_database
+    from shared.database import MIGRATIONS_WAIT, open_database
     from shared.encryption import renew
 
     await ensure_default(settings)
-    async with open_database(settings) as database:
+    async with open_database(settings, MIGRATIONS_WAIT) as database:
         await renew(database)
 
 

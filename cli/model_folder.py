@@ -4,7 +4,7 @@ What is left out stands in `dockerignore`, and is judged by where a file really 
 as they are. No file but `.dockerignore` is read.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -19,22 +19,28 @@ _ENVIRONMENT = "pyvenv.cfg"
 Remark = Callable[[str], None]
 
 
-def files_of(folder: Path, remark: Remark) -> list[str]:
-    """The relative paths of all files that are not ignored, sorted; remarks say which links are left out, and why."""
+def files_of(folder: Path, remark: Remark, *, may_lead_out: bool = False) -> list[str]:
+    """The relative paths of all files that are not ignored, sorted; remarks say which links are left out, and why.
+
+    Links to files elsewhere are among those, unless they are known to be meant.
+    """
     ignore = folder / ".dockerignore"
     patterns = read_patterns(ignore.read_text(encoding="utf-8-sig", errors="replace")) if ignore.is_file() else []
     root = folder.resolve()
-    found = list(islice(_ModelFolder(root, patterns, remark).below("", (root,)), MAX_ENTRIES + 1))
+    found = list(
+        islice(_ModelFolder(root, patterns, remark, may_lead_out=may_lead_out).below("", (root,)), MAX_ENTRIES + 1)
+    )
     if len(found) > MAX_ENTRIES:
         raise Failure(f"{folder} has more than {MAX_ENTRIES} files: let a .dockerignore name what no prediction needs.")
     return sorted(found)
 
 
 class _ModelFolder:
-    def __init__(self, root: Path, patterns: Patterns, remark: Remark) -> None:
+    def __init__(self, root: Path, patterns: Patterns, remark: Remark, *, may_lead_out: bool) -> None:
         self._root = root
         self._patterns = patterns
         self._remark = remark
+        self._may_lead_out = may_lead_out
         # Below an ignored folder there may be something that a later line takes back.
         self._is_final = not any(takes_back for _, takes_back in patterns)
 
@@ -46,8 +52,8 @@ class _ModelFolder:
                 target = self._enter(place, path, chain)
                 yield from self.below(f"{path}/", (*chain, target)) if target else ()
             elif not self._is_ignored(place):
-                if place.is_symlink() and not place.exists():
-                    self._remark(f"{path} is a link to nowhere: left out.")
+                if reason := place.is_symlink() and self._why_not_sent(place):
+                    self._remark(f"{path} is a link {reason}: left out.")
                 else:
                     yield path
 
@@ -70,10 +76,24 @@ class _ModelFolder:
             return "that leads out of the folder"
         if target in chain:
             return "to a folder that it lies in"
-        inner = (target, *target.parents[: len(target.relative_to(self._root).parts) - 1])
+        inner = (target, *self._folders_of(target))
         if (self._is_final and self._is_ignored(target)) or any(self._is_never(each) for each in inner):
             return "to what is not sent"
         return None
+
+    def _why_not_sent(self, link: Path) -> str | None:
+        """The same of a link to a file: one that leads out could have anything of this machine sent."""
+        if not link.exists():
+            return "to nowhere"
+        target = link.resolve()
+        if not target.is_relative_to(self._root):
+            return None if self._may_lead_out else "that leads out of the folder"
+        is_left_out = self._is_ignored(target) or any(self._is_never(each) for each in self._folders_of(target))
+        return "to what is not sent" if is_left_out else None
+
+    def _folders_of(self, target: Path) -> Sequence[Path]:
+        """Those between the model's folder and what lies in it."""
+        return target.parents[: len(target.relative_to(self._root).parts) - 1]
 
     def _is_never(self, place: Path) -> bool:
         return place.name in _NEVER or (place / _ENVIRONMENT).is_file()

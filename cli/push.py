@@ -41,17 +41,19 @@ def push(
     """
     check_name(model)
     if not source.startswith(huggingface.PREFIX):
-        _push(Path(source), model, url, visibility, is_link=is_link)
+        _push(Path(source), model, url, visibility, is_link=is_link, may_lead_out=is_link)
         return
     if is_link:
         raise Failure("A model of the Hub lies in no folder of yours that could be linked: leave out --link.")
     with huggingface.folder_of(source, task) as folder:
-        _push(folder, model, url, visibility, is_link=False)
+        _push(folder, model, url, visibility, is_link=False, may_lead_out=True)  # into the Hub's cache
 
 
-def _push(folder: Path, model: str, url: str | None, visibility: str | None, *, is_link: bool) -> None:
+def _push(
+    folder: Path, model: str, url: str | None, visibility: str | None, *, is_link: bool, may_lead_out: bool
+) -> None:
     check_folder(folder)
-    entries = _read(folder)
+    entries = _read(folder, may_lead_out=may_lead_out)
     with connect(url) as client:
         version = _follow(client, model, _hand_over(client, model, folder, entries, visibility, is_link=is_link))
         if version["status"] == "failed":
@@ -76,8 +78,8 @@ def check_name(model: str) -> None:
         raise Failure(f"{model} is no name of a model: write it as owner/name.")
 
 
-def _read(folder: Path) -> list[Entry]:
-    paths = list_files(folder, lambda remark: print(remark, file=sys.stderr))
+def _read(folder: Path, *, may_lead_out: bool) -> list[Entry]:
+    paths = list_files(folder, lambda remark: print(remark, file=sys.stderr), may_lead_out=may_lead_out)
     with progress("Reading", total_size(folder, paths)) as passed:
         return take_inventory(folder, paths, home.locate(os.environ) / "digests.db", passed)
 

@@ -9,7 +9,7 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from shared.database import open_engine
+from shared.database import MIGRATIONS_WAIT, open_engine
 from shared.settings import Settings
 from shared.tables import Json, Table, Timestamp
 
@@ -29,7 +29,7 @@ def _run(connection: Connection) -> None:
 
 
 async def _migrate() -> None:
-    engine = open_engine(Settings())
+    engine = open_engine(Settings(), MIGRATIONS_WAIT)
     async with engine.begin() as connection:
         await connection.run_sync(_run)
     await engine.dispose()

@@ -9,7 +9,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import time
@@ -22,6 +23,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNTOUCHED_SECONDS = 1_000_000_000
 _COPIED_BELOW_BYTES = 1 << 20
 _NO_LINKS = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP)
+_LENGTH_BYTES = 4
+PACK_BYTES_MAX = 1 << 22
+"""It is unpacked in main memory."""
 _READ_ONLY = 0o444
 _WRITABLE = 0o222
 _LOCK = "lock"
@@ -71,15 +75,32 @@ class Contents:
 
     def keep(self, digest: str, size: int) -> bool:
         """Keep a content that has arrived in full; False while some of it is missing. Raises InvalidPush."""
-        draft = self._draft(digest)
+        if not self._is_whole(digest, size):
+            return False
+        self._settle(self._draft(digest), digest)
+        return True
+
+    def keep_packed(self, digest: str, size: int) -> bool:
+        """Keep each of the contents in a pack that has arrived in full; else the same."""
+        if not self._is_whole(digest, size):
+            return False
+        pack = self._draft(digest)
+        for content in unpacked(pack.read_bytes()):
+            with tempfile.NamedTemporaryFile(dir=pack.parent, delete=False) as file:
+                file.write(content)
+            self.adopt(Path(file.name))
+        pack.unlink()
+        return True
+
+    def _is_whole(self, digest: str, size: int) -> bool:
         if self.received(digest) < size:
             return False
+        draft = self._draft(digest)
         with draft.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest or draft.stat().st_size != size:
             draft.unlink(missing_ok=True)
             raise InvalidPush(f"What arrived is not the content {digest}: its file has changed, or it was damaged.")
-        self._settle(draft, digest)
         return True
 
     def adopt(self, file: Path) -> str:
@@ -112,6 +133,22 @@ class Contents:
 
     def _draft(self, digest: str) -> Path:
         return self._folder / "arriving" / digest
+
+
+def packed(contents: Iterable[bytes]) -> bytes:
+    """Several small contents as one: each behind its length, four bytes with the highest first."""
+    return b"".join(piece for content in contents for piece in (len(content).to_bytes(_LENGTH_BYTES), content))
+
+
+def unpacked(pack: bytes) -> Iterator[bytes]:
+    """The contents of a pack; raises InvalidPush when it is none."""
+    place = 0
+    while place < len(pack):
+        begin = place + _LENGTH_BYTES
+        place = begin + int.from_bytes(pack[begin - _LENGTH_BYTES : begin])
+        if begin > len(pack) or place > len(pack):
+            raise InvalidPush("The pack ends within a content: each must stand behind its length in four bytes.")
+        yield pack[begin:place]
 
 
 class Arrival:

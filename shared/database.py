@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -30,7 +31,23 @@ from shared.vault import Vault, open_vault
 
 _SEND_SECONDS = 2.0
 """A Redis that hangs must not hold up whoever has just committed."""
+_SILENT_SECONDS = 1.0
+"""Nor everybody who commits next: nothing is sent to it for so long."""
 _log = structlog.get_logger()
+
+
+class Patience(NamedTuple):
+    """For how many seconds a connection is waited for, and an answer to a statement; None: for ever."""
+
+    checkout: float
+    statement: float | None
+
+
+CLIENTS_WAIT = Patience(checkout=2.0, statement=5.0)
+JOBS_WAIT = Patience(checkout=30.0, statement=10.0)
+MIGRATIONS_WAIT = Patience(checkout=30.0, statement=None)
+_WRITES_WAIT_SECONDS = 60.0
+"""Of SQLite, for others that write, where there is no limit to a statement."""
 
 
 class clock(Function[datetime]):
@@ -114,9 +131,9 @@ class Database:
     """
 
     def __init__(
-        self, settings: Settings, redis: RedisPool, checkout_seconds: float = 5.0, waits_for_disk: bool = True
+        self, settings: Settings, redis: RedisPool, patience: Patience = CLIENTS_WAIT, waits_for_disk: bool = True
     ) -> None:
-        self._engine = open_engine(settings, checkout_seconds, waits_for_disk)
+        self._engine = open_engine(settings, patience, waits_for_disk)
         self.joins_writes = self._engine.dialect.name == "postgresql"
         """Whether one statement may hold several writes."""
         self._connections = Connections(self._engine, settings.database_pool // 5)
@@ -124,7 +141,8 @@ class Database:
         self._settings = settings
         # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
         self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
-        self._checkout_seconds = checkout_seconds
+        self._patience = patience
+        self._silent_until = 0.0
         self.redis = redis
 
     @cached_property
@@ -160,7 +178,7 @@ class Database:
             yield
             return
         try:
-            async with asyncio.timeout(self._checkout_seconds):
+            async with asyncio.timeout(self._patience.checkout):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise PoolTimeoutError("another write took too long") from error
@@ -173,6 +191,8 @@ class Database:
         """Everything in one round trip; a failure costs time, never a prediction. Whether Redis has taken it."""
         if not outbox:
             return True
+        if self._silent_until > monotonic():
+            return False
         crash.at("before_send")
         pipe = self.redis.pipeline(transaction=False)
         for item in outbox:
@@ -182,6 +202,8 @@ class Database:
                 answers = await pipe.execute(raise_on_error=False)
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("redis unreachable, left to the reconciler", error=str(error))
+            if isinstance(error, TimeoutError):
+                self._silent_until = monotonic() + _SILENT_SECONDS
             return False
         return not any(isinstance(answer, RedisError) for answer in answers)
 
@@ -191,9 +213,9 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings, patience: Patience = JOBS_WAIT) -> AsyncIterator[Database]:
     """The database alone, for a command that soon ends: nothing it does is told to Redis."""
-    database = Database(settings, open_redis(settings.redis_url))
+    database = Database(settings, open_redis(settings.redis_url), patience)
     try:
         yield database
     finally:
@@ -201,33 +223,35 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
-def open_engine(settings: Settings, checkout_seconds: float = 5.0, waits_for_disk: bool = True) -> AsyncEngine:
+def open_engine(settings: Settings, patience: Patience = CLIENTS_WAIT, waits_for_disk: bool = True) -> AsyncEngine:
     """An engine with the habits both databases need."""
     options: dict[str, Any] = {
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
         "pool_size": settings.database_pool,
         "max_overflow": 0,
-        "pool_timeout": checkout_seconds,
+        "pool_timeout": patience.checkout,
         "hide_parameters": True,  # inputs and digests must not get into a log by way of an error
     }
     if settings.database_url.startswith("sqlite"):
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         engine = create_async_engine(settings.database_url, **options)
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        wait = int((patience.statement or _WRITES_WAIT_SECONDS) * 1000)
+        event.listen(engine.sync_engine, "connect", partial(_prepare_sqlite, wait))
         event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
     # The driver reads the address itself: it knows all that a provider may write into one, as `sslmode`.
     wishes = {} if waits_for_disk else {"synchronous_commit": "off"}
     address = settings.database_url.replace("+asyncpg", "", 1)
-    connect = partial(asyncpg.connect, address, timeout=5, command_timeout=10, server_settings=wishes)
+    connect = partial(asyncpg.connect, address, timeout=5, command_timeout=patience.statement, server_settings=wishes)
     return create_async_engine(settings.database_url, async_creator=connect, **options)
 
 
-def _prepare_sqlite(connection: Any, record: object) -> None:
+def _prepare_sqlite(wait_milliseconds: int, connection: Any, record: object) -> None:
     connection.isolation_level = None  # the driver must not decide when a transaction begins
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON"):
+    wait = f"busy_timeout={wait_milliseconds}"
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", wait, "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -6,6 +6,7 @@ As long as it is one, nothing of a prediction is removed: neither its data nor i
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 
 from shared import files
@@ -13,9 +14,15 @@ from shared.contract import Status
 from shared.database import Database, Transaction, clock
 from shared.errors import InvalidRequest, Problem
 from shared.settings import Settings
+from shared.sizes import size_in_words
 from shared.tables import File, Prediction
 
+BYTES_MAX = 256 * 1024
+"""A model has its first example with it wherever it is shown, and lists show many models."""
 _NOT_FIT = "only a prediction that has succeeded, and whose data are still kept, can be an example"
+_TOO_LARGE = (
+    f"input, output and logs of an example may have {size_in_words(BYTES_MAX)} together; files can be given by address"
+)
 
 
 def of_model(owner: str, name: str) -> Select[Any]:
@@ -45,6 +52,8 @@ async def show(database: Database, model: Row[Any], prediction_id: str) -> Row[A
             is_known = (await transaction.execute(select(Prediction.id).where(is_own))).one_or_none()
             sentence = _NOT_FIT if is_known else "you have no such prediction of this model"
             raise InvalidRequest([Problem("invalid_type", "prediction", sentence)])
+        if len(msgspec.json.encode((row.input, row.output, row.logs, row.metrics))) > BYTES_MAX:
+            raise InvalidRequest([Problem("invalid_type", "prediction", _TOO_LARGE)])
         await _keep_files(transaction, row)
     return row
 

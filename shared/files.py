@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, or_, select, update
 
 from shared.database import Database, Transaction, clock
 from shared.file_store import Incoming, content_path, remove_content
@@ -25,6 +25,8 @@ from shared.vault import Vault
 _OUR_PATH = re.compile(r"(?:/v1){0,2}/(?:files|outputs)/([a-z2-7]{26})(?:/[^/]*)?/?")
 _BATCH = 500
 _URL_LENGTH_MAX = 2048
+IS_ALIVE = or_(File.expires_at.is_(None), File.expires_at > clock())
+"""It has not expired, or never will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,8 @@ async def register(database: Database, incoming: Incoming, description: Descript
 
 async def find(database: Database, file_id: str) -> Row[Any] | None:
     """A file that has not expired, whoever owns it; the caller checks."""
-    is_alive = File.expires_at.is_(None) | (File.expires_at > clock())
     async with database.reading() as connection:
-        return (await connection.execute(select(File.__table__).where(File.id == file_id, is_alive))).one_or_none()
+        return (await connection.execute(select(File.__table__).where(File.id == file_id, IS_ALIVE))).one_or_none()
 
 
 async def remove(database: Database, home: Path, file_id: str) -> None:

@@ -21,6 +21,8 @@ _ECHO_MAX = 100
 # Resolved references can multiply («billion laughs») or go round in circles.
 _NODES_MAX = 10_000
 _DEPTH_MAX = 32
+# It is kept with its version, and sent whenever that is shown.
+_BYTES_MAX = 1024 * 1024
 # A match takes less than 10 ms then.
 _BACKTRACKS_MAX = 10_000
 
@@ -97,6 +99,9 @@ def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> Inpu
 
     Patterns are matched in linear time, or in a bounded number of steps, so that none can stall the service.
     """
+    if len(msgspec.json.encode(openapi)) > _BYTES_MAX:
+        advice = "Shorten its descriptions, or its lists of choices."
+        raise UnsupportedSchema(f"The schema of the model has more than {_BYTES_MAX} bytes. {advice}")
     translation = _Translation(_mapping(_mapping(openapi, "components"), "schemas"))
     root = translation.resolve({"$ref": _REFERENCE + component}, component)
     required = root.get("required", [])
@@ -115,6 +120,13 @@ def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> Inpu
         validators[name] = _validator(schema, path)
     takes_any_key = root.get("additionalProperties") is True  # its predict() has **kwargs
     return InputSchema(validators, tuple(required), tuple(secrets), takes_any_key=takes_any_key)
+
+
+def check_schema(openapi: Mapping[str, Any]) -> None:
+    """Raises UnsupportedSchema where inputs of predictions, or of trainings if there are such, could not be checked."""
+    compile_schema(openapi)
+    if "TrainingInput" in openapi["components"]["schemas"]:
+        compile_schema(openapi, "TrainingInput")
 
 
 class _Translation:

@@ -64,6 +64,7 @@ class Request:
     version_id: str
     input: dict[str, Any]
     streams: bool
+    streams_files: bool = False
     secret_inputs: tuple[str, ...] | None = None
     deployment: str | None = None
     webhook: str | None = None

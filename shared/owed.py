@@ -5,10 +5,9 @@ Which change that is stands in `lifecycle`; sending it is the sender's business.
 
 from typing import Any
 
-import msgspec
 from sqlalchemy import CTE, ColumnElement, Exists, Insert, Row, and_, bindparam, delete, exists, insert, select
 
-from shared import rendering
+from shared import webhook_bodies
 from shared.contract import WebhookEvent
 from shared.database import Transaction, clock
 from shared.queue import DeliverJob
@@ -60,7 +59,7 @@ async def tell_endpoints(transaction: Transaction, row: Row[Any]) -> None:
     endpoints = (await transaction.execute(query)).all()
     if not endpoints:
         return
-    body = _body(row, transaction.address)
+    body = webhook_bodies.body(row, transaction.address)
     for each in endpoints:
         lane = f"{row.id}-{each.id}"
         told = _message(row, lane, WebhookEvent.COMPLETED, LAST, each.url, body)
@@ -81,7 +80,7 @@ def message(row: Row[Any], event: WebhookEvent, order: int, address: str) -> dic
     """What a receiver is owed of this event, if it asked for it."""
     if not is_wanted(row, event):
         return None
-    return _message(row, row.id, event, order, row.webhook, _body(row, address))
+    return _message(row, row.id, event, order, row.webhook, webhook_bodies.body(row, address))
 
 
 def _message(row: Row[Any], lane: str, event: WebhookEvent, order: int, url: str, body: bytes) -> dict[str, Any]:
@@ -98,10 +97,6 @@ def _message(row: Row[Any], lane: str, event: WebhookEvent, order: int, url: str
         "state": "pending",
         "attempts": 0,
     }
-
-
-def _body(row: Row[Any], address: str) -> bytes:
-    return msgspec.json.encode(rendering.prediction(row, address))
 
 
 def insert_if(changed: CTE) -> Insert:

@@ -65,6 +65,8 @@ redis.call('EXPIRE', KEYS[4], {_BELL_SECONDS})
 BUILD_QUEUE = "pinion:build"
 TRAIN_QUEUE = "pinion:train"
 DELIVER_QUEUE = "pinion:deliver"
+DUE_QUEUE = "pinion:due"
+"""What the sweep rings for, which may be a long backlog: what has just happened does not wait behind it."""
 
 RedisPool = ArqRedis
 """What other rooms call it: only this one and `worker.app` know arq."""
@@ -170,13 +172,14 @@ class DeliverJob:
 
     lane: str
     key: str
+    queue: str = DELIVER_QUEUE
 
     @property
     def job_id(self) -> str:
         return f"deliver:{self.lane}:{self.key}"
 
     def write(self, pipe: Pipeline) -> None:
-        _write(pipe, DELIVER_QUEUE, _NOBODY, "deliver", self.job_id, self.lane)
+        _write(pipe, self.queue, _NOBODY, "deliver", self.job_id, self.lane)
 
 
 async def missing(redis: Redis, jobs: list[tuple[str, str]]) -> list[bool]:

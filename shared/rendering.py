@@ -81,7 +81,9 @@ def _prediction_urls(row: Row[Any], base: str) -> dict[str, str]:
     address = f"{base}/v1/{place}/{row.id}"
     urls = {"get": address, "cancel": f"{address}/cancel", "web": f"{base}/p/{row.id}"}
     if row.stream_token:
-        urls["stream"] = f"{base}/v1/streams/{row.id}{row.stream_token}"
+        # Replicate's JavaScript client makes files of what comes from such an address, and of nothing else.
+        streams = "files/streams" if row.streams_files else "streams"
+        urls["stream"] = f"{base}/v1/{streams}/{row.id}{row.stream_token}"
     return urls
 
 

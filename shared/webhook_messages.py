@@ -79,7 +79,7 @@ async def replay(database: Database, message: Row[Any]) -> Row[Any]:
         is_meant = and_(WebhookMessage.id == message.id, _can_be_replayed())
         again = await transaction.execute(update(WebhookMessage).where(is_meant).values(_AGAIN).returning(*_COLUMNS))
         if row := again.one_or_none():
-            transaction.outbox.append(DeliverJob(row.lane, "due"))
+            transaction.outbox.append(DeliverJob(row.lane, "replay"))
             return row
     if message.state in _OPEN:
         raise Conflict("The message is still being delivered.")

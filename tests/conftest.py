@@ -1,5 +1,6 @@
 """What several kinds of tests share; the work is done in the modules beside."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also what takes too long for every change")
     parser.addoption("--write-results", action="store_true", help="of faults, into docs/faults.md")
     parser.addoption("--soak-minutes", type=float, default=0.0, help="how long faults are picked at random")
+    parser.addoption("--gpu", action="store_true", help="run what is about the engine on a GPU instead of the CPU")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before tests/text_models.py is imported, which puts models there."""
+    if config.getoption("--gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise pytest.UsageError("--gpu: torch finds no GPU here. `pinion doctor` says what it sees.")
+        os.environ["PINION_TEST_DEVICE"] = "cuda"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import inspect
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,7 +27,7 @@ import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Row, insert, make_url, select, update
+from sqlalchemy import Row, delete, insert, make_url, select, update
 
 from api.app import create_app
 from cli import process_tree, valkey
@@ -49,6 +51,7 @@ Command = Callable[..., Awaitable["subprocess.CompletedProcess[str]"]]
 ENCRYPTION_KEY = base64.b64encode(b"k" * 32).decode()
 """Of all homes alike: tests share a database."""
 LOOPBACK = (ip_network("127.0.0.0/8"),)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 EVERY_EVENT = tuple(WebhookEvent)
 SCHEMA: dict[str, Any] = {
     "openapi": "3.0.2",
@@ -100,6 +103,16 @@ class PrivateValkey:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It takes connections and commands inside, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as client:
@@ -303,6 +316,19 @@ class Rows:
         query = select(WebhookMessage.__table__).where(WebhookMessage.prediction_id == prediction_id)
         async with self.database.reading() as connection:
             return list((await connection.execute(query.order_by(WebhookMessage.sequence))).all())
+
+    async def given_up(self, url: str, number: int) -> list[str]:
+        """So many messages that were given up, each in a lane of its own; the oldest first, from LONG_AGO on."""
+        row = await self.ended(webhook=url, webhook_events=(WebhookEvent.COMPLETED,))
+        [told] = await self.messages(row.id)
+        lost = {**told._mapping, "state": "dead", "attempts": 12}
+        ids = [f"msg_{index:026}" for index in range(number)]
+        moments = [LONG_AGO + timedelta(seconds=index) for index in range(number)]
+        many = [{**lost, "id": name, "lane": name, "created_at": at} for name, at in zip(ids, moments, strict=True)]
+        async with self.database.transaction() as transaction:
+            await transaction.execute(delete(WebhookMessage).where(WebhookMessage.id == told.id))
+            await transaction.execute(insert(WebhookMessage), random.sample(many, number))
+        return ids
 
     async def one(self, table: Any, condition: Any) -> Row[Any]:
         async with self.database.reading() as connection:

@@ -124,6 +124,13 @@ def tiny_berts() -> dict[str, Any]:
     }
 
 
+def tiny_judge() -> Any:
+    """Says whether one sentence follows from another, for texts to be put into any classes."""
+    labels = {"id2label": {0: "contradiction", 1: "neutral", 2: "entailment"}}
+    back = {"label2id": {name: number for number, name in labels["id2label"].items()}}
+    return tiny_bert(BertForSequenceClassification, **labels, **back)
+
+
 def model_card(task: str) -> str:
     return f"---\npipeline_tag: {task}\nlicense: apache-2.0\n---\n\n# A model\n"
 

@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +41,30 @@ class Loaded:
         exec((place / "predict.py").read_text(), names)
         self.predictor = names["Predictor"]()
         self.predictor.setup()
-        self.schema = openapi(Model(self.predictor.predict).signature)["components"]["schemas"]
+        signature = Model(self.predictor.predict).signature
+        self.schema = openapi(signature)["components"]["schemas"]
         self.metrics: dict[str, Any] = {}
+        self._usual = {each.name: each.field.default for each in signature.parameters}
+
+    def predict_together(self, *given: dict[str, Any]) -> list[Any]:
+        """All of them at once; for predictions that are awaited."""
+
+        async def together() -> list[Any]:
+            return await asyncio.gather(*(self.predictor.predict(**{**self._usual, **each}) for each in given))
+
+        return asyncio.run(together())
 
     def predict(self, **given: Any) -> Any:
-        parameters = Model(self.predictor.predict).signature.parameters
-        usual = {each.name: each.field.default for each in parameters}
         token = running.set(Scope(lambda name, value, mode: self.metrics.update({name: value})))
         try:
-            answer = self.predictor.predict(**{**usual, **given})
-            return asyncio.run(_all(answer)) if isinstance(answer, AsyncIterator) else answer
+            answer = self.predictor.predict(**{**self._usual, **given})
+            return asyncio.run(_whole(answer)) if isawaitable(answer) or isinstance(answer, AsyncIterator) else answer
         finally:
             running.reset(token)
 
 
-async def _all(answer: AsyncIterator[Any]) -> list[Any]:
-    return [piece async for piece in answer]
+async def _whole(answer: Any) -> Any:
+    return [piece async for piece in answer] if isinstance(answer, AsyncIterator) else await answer
 
 
 @pytest.fixture

@@ -76,3 +76,32 @@ async def hanging_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     await writer.drain()
     writer.close()
     raise ConnectionResetError
+
+
+async def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    raise ConnectionResetError
+
+
+async def pouring(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An answer without an end."""
+    await _without_end(writer, b"HTTP/1.1 200 OK\r\ncontent-length: 100000000000\r\n\r\n", b"x" * 65_536)
+
+
+async def pouring_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _without_end(writer, b"HTTP/1.1 200 OK\r\n", b"x: " + b"x" * 1000 + b"\r\n")
+
+
+async def promising(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says again and again that it will answer."""
+    while not reader.at_eof():
+        writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.02)
+
+
+async def _without_end(writer: asyncio.StreamWriter, beginning: bytes, more: bytes) -> None:
+    writer.write(beginning)
+    while True:
+        writer.write(more)
+        await writer.drain()

@@ -3,6 +3,7 @@
 Their weights are enlarged, so that what they write depends on what they read. Nothing is asserted about the product.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
 from pinion_textgen.engine import Engine
 from pinion_textgen.request import Request
 
+DEVICE = torch.device(os.environ.get("PINION_TEST_DEVICE", "cpu"))
+"""`./pinion test --gpu` makes it cuda."""
 VOCABULARY, END, POSITIONS = 300, 1, 128
 torch.set_num_threads(1)  # for models as small as these, waiting for each other takes most of the time
 OUTSIDE = ("shared", "lm_head", "model.embed_tokens", "transformer.w")  # of the layers
@@ -78,14 +81,14 @@ FAMILIES: dict[str, Callable[[], Any]] = {
 }
 
 
-def made(family: str) -> Any:
+def made(family: str, dtype: torch.dtype = torch.float32) -> Any:
     torch.manual_seed(3)
     model = FAMILIES[family]().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim == 2 and not name.startswith(OUTSIDE):
                 parameter.mul_(4 if model.config.is_encoder_decoder else 12)
-    return model
+    return model.to(DEVICE, dtype)
 
 
 def prompts(random: Random, count: int, longest: int = 40) -> list[list[int]]:
@@ -94,7 +97,7 @@ def prompts(random: Random, count: int, longest: int = 40) -> list[list[int]]:
 
 def generated(model: Any, prompt: list[int], **options: Any) -> list[int]:
     """What generate() writes for this prompt alone, greedily."""
-    ids = torch.tensor([prompt])
+    ids = torch.tensor([prompt], device=model.device)
     written = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, **options)[0].tolist()
     return written[1 if model.config.is_encoder_decoder else len(prompt) :]
 

@@ -11,7 +11,7 @@ import structlog
 from shared import catalog
 from shared.database import Database
 from shared.errors import UnsupportedSchema
-from shared.input_schema import compile_schema
+from shared.input_schema import check_schema
 from worker.app import BellWorker
 from worker.build_log import BuildLog
 from worker.events import SetupFailed
@@ -55,5 +55,5 @@ async def _bring_up(resident: Resident, log: BuildLog) -> ModelProcess:
         log.say(f"{remark}\n")
     resident.failures.forget()  # whoever pushes again wants it tried now
     process = await resident.process(log.say)
-    compile_schema(process.schema)
+    check_schema(process.schema)
     return process

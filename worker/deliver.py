@@ -5,6 +5,7 @@ means in `schedule`, how the receivers are doing in `receivers`.
 """
 
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -82,25 +83,22 @@ class Sender:
 
     async def deliver(self, queue: BellWorker, lane: str) -> None:
         """Ends when nothing is due, or the lane is somebody else's or has to wait; then lanes that waited follow."""
-        following: str | None = lane
-        while following is not None:
-            following = await self._work_off(following)
+        waited_for = self._receivers.waited_for(lane)
+        following = self._receivers.next_lane(waited_for.account) if waited_for else (lane, None)
+        while following:
+            following = await self._work_off(*following)
 
-    async def _work_off(self, lane: str) -> str | None:
+    async def _work_off(self, lane: str, waited_for: Receiver | None) -> tuple[str, Receiver] | None:
         """Send what is due; the answer is a lane that waited for the place which is free now."""
-        receiver = self._receivers.waited_for(lane)
-        if receiver and receiver.is_full:
-            return None
-        self._receivers.leave_line(lane)
-        async with self.database.single_statement() as transaction:
-            message = await self._claim(transaction, lane)
+        receiver, has_turn = waited_for, waited_for is not None
+        with receiver.place() if receiver else nullcontext():  # nobody overtakes it while it is claimed
+            message = await self._claim_alone(lane)
         while message:
             receiver = self._receivers.of(message.account_id, message.host)
-            if receiver.is_full:
+            if receiver.is_full or (receiver.is_waited_for and not has_turn):
                 if not await self._put_back(message, receiver):
                     return None
-                async with self.database.single_statement() as transaction:
-                    message = await self._claim(transaction, lane)
+                message = await self._claim_alone(lane)
                 continue
             with receiver.place():
                 crash.at("before_post")
@@ -108,7 +106,11 @@ class Sender:
             crash.at("after_post")
             message = await persistently(partial(self._settle_and_claim, message, outcome))
             crash.at("after_note")
-        return receiver.account.next_lane() if receiver else None
+        return self._receivers.next_lane(receiver.account) if receiver else None
+
+    async def _claim_alone(self, lane: str) -> Row[Any] | None:
+        async with self.database.single_statement() as transaction:
+            return await self._claim(transaction, lane)
 
     @property
     def _lapses(self) -> timedelta:
@@ -134,7 +136,7 @@ class Sender:
         seconds = 0.0 if has_room else _COME_AGAIN_SECONDS * random.uniform(0.5, 1.5)
         again = {"state": "pending", "attempts": message.attempts - 1, "next_attempt_at": clock(seconds)}
         await persistently(partial(self._change, message, again))
-        if not receiver.is_full:  # asked again, because a place may have become free meanwhile
+        if not (receiver.is_full or receiver.is_waited_for):  # asked again: a place may have become free meanwhile
             return not seconds
         if not seconds:
             self._receivers.wait(message.lane, receiver, is_news=is_news)

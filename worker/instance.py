@@ -5,7 +5,8 @@ spoken to stands in `process`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -43,6 +44,7 @@ class Instance:
         """Whether it is to be up also while nobody asks for it."""
         self.in_use = 0
         """Predictions that run in it or are about to."""
+        self._expected = 0
         self._failures = failures
         self._launch = launch
         self._news = news
@@ -80,6 +82,16 @@ class Instance:
         """Have it started, unless it is up or about to be."""
         if not self.is_coming and (self._watch is None or self._watch.done()):
             self._watch = asyncio.create_task(self._start_again())
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """While inside, a prediction is about to enter, and its process is not ended."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+            self._news.set()
 
     def enter(self) -> None:
         """One more prediction is to run in it."""
@@ -123,6 +135,11 @@ class Instance:
         return self.in_use < self.concurrency
 
     @property
+    def figures(self) -> Mapping[str, float]:
+        """What its process tells of itself."""
+        return self._process.figures.values if self._process and self.is_up else {}
+
+    @property
     def group(self) -> int | None:
         """The process group, while there is one."""
         return self._process.group if self._process and self._process.alive else None
@@ -130,7 +147,7 @@ class Instance:
     @property
     def is_idle(self) -> bool:
         """Whether its process could be ended without anybody noticing."""
-        return self.is_set_up and not self.in_use
+        return self.is_set_up and not self.in_use and not self._expected
 
     @property
     def printed(self) -> str:

@@ -53,7 +53,7 @@ class Predictor:
                 await self._refuse(prediction_id, delivery, failure)
             return
         self._take_as_many_as_fit(queue)
-        with self.ledger.carrying(prediction_id):
+        with self.ledger.carrying(prediction_id), self.resident.expecting():
             row = await self.ledger.claim(prediction_id, delivery)
             if row:
                 crash.at("after_claim")

@@ -19,6 +19,7 @@ from worker.events import Done, Event, Log, Metric, Output, SetupFailed, Take
 from worker.frames import Lines, start_frame
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
+from worker.numbers import Numbers
 from worker.running import Run, when_taken
 from worker.sandbox import Sandbox
 
@@ -37,10 +38,10 @@ class ModelProcess:
     def __init__(self, on_setup_log: Callable[[str], None] | None = None, sequel: str = ".") -> None:
         self.schema: dict[str, Any] = {}  # OpenAPI document
         self.concurrency = 1  # predictions it can run at once; more wait for their turn
-        self.is_iterator, self.has_healthcheck = False, False
-        self.setup_logs = ""
+        self.is_iterator, self.has_healthcheck, self.setup_logs = False, False, ""
         self.stray_logs = ""  # the last of what was printed while it was not clear by which prediction, or by none
         self.fault: str | None = None  # why it ended, unless that was our doing
+        self.figures = Numbers()  # what it tells of itself
         self._on_setup_log, self._sequel = on_setup_log or (lambda text: None), sequel
         self._loop = asyncio.get_running_loop()
         self._described, self._set_up = asyncio.Event(), asyncio.Event()
@@ -49,8 +50,7 @@ class ModelProcess:
         self._health = HealthCheck(self._send)
         self._runs: dict[str, Run] = {}  # in the order in which they were sent, which is that in which they begin
         self._why_ended: str | None = None  # set when we end the process, not when it ends itself
-        self._lines = Lines()
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._lines, self._decoder = Lines(), codecs.getincrementaldecoder("utf-8")("replace")
 
     @classmethod
     async def start(
@@ -238,6 +238,8 @@ class ModelProcess:
                 self._described.set()
             case "healthcheck":
                 self._health.hear(frame["number"], frame["error"])
+            case "metric" if frame["id"] is None:
+                self.figures.hear(Metric(frame["name"], frame["value"], frame["mode"]))
             case "log" if run is None:
                 self._stray(frame["text"])
             case "ready":

@@ -37,13 +37,12 @@ class Sharer:
     _waited_for: "dict[Receiver, None]" = field(default_factory=dict)
     """Those of its receivers that lanes wait for."""
 
-    def next_lane(self) -> str | None:
-        """A lane that may go on now, of its receivers by turns."""
+    def next_receiver(self) -> "Receiver | None":
+        """One that has a place for a lane that waits for it, of all such by turns."""
         found = None if self.places.is_full else next((each for each in self._waited_for if not each.is_full), None)
-        if found is None:
-            return None
-        self._waited_for[found] = self._waited_for.pop(found)  # the last one from now on
-        return found.next_lane()
+        if found:
+            self._waited_for[found] = self._waited_for.pop(found)  # the last one from now on
+        return found
 
     def note_line(self, receiver: "Receiver") -> None:
         """Whether anybody waits for that receiver may have changed."""
@@ -133,18 +132,15 @@ class Receiver:
         self.account.waiting.take()
         self.account.note_line(self)
 
-    def leave_line(self, lane: str) -> None:
-        """The lane goes on now."""
-        for line in self._lines:
-            if lane in line:
-                del line[lane]
-                self.account.waiting.give_back()
-        self.account.note_line(self)
-
     def next_lane(self) -> str:
-        """The one that has waited longest, of both lines by turns."""
+        """The one that has waited longest, of both lines by turns, waits no more."""
         self._line = not self._line
-        return next(iter(self._lines[self._line] or self._lines[not self._line]))
+        line = self._lines[self._line] or self._lines[not self._line]
+        lane = next(iter(line))
+        del line[lane]
+        self.account.waiting.give_back()
+        self.account.note_line(self)
+        return lane
 
 
 @dataclass(slots=True)
@@ -173,10 +169,14 @@ class Receivers:
         """The one that the lane waits for."""
         return self._waited_for.get(lane)
 
-    def leave_line(self, lane: str) -> None:
-        """The lane waits no more."""
-        if receiver := self._waited_for.pop(lane, None):
-            receiver.leave_line(lane)
+    def next_lane(self, account: Sharer) -> tuple[str, Receiver] | None:
+        """A lane of the account that may go on now, and the receiver that has a place for it."""
+        receiver = account.next_receiver()
+        if receiver is None:
+            return None
+        lane = receiver.next_lane()
+        del self._waited_for[lane]
+        return lane, receiver
 
     def wait(self, lane: str, receiver: Receiver, *, is_news: bool) -> None:
         """Remember a lane until its receiver has a place."""

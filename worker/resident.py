@@ -5,11 +5,11 @@ One process and its restarts stand in `instance`; which of several gives way whe
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.contract import Residence
 from shared.deployments import Bounds
@@ -22,6 +22,8 @@ from worker.process import ModelProcess
 from worker.provisions import Provisions
 from worker.shelf import Say
 from worker.tally import Tally
+
+Amount = TypeVar("Amount", int, float)
 
 _LOGS_TOLD = 4096
 """Characters of what a process printed outside predictions, told with every change."""
@@ -77,6 +79,11 @@ class Resident:
         """Whether there may be one process more beside those there are."""
         return self._bounds.most > 1 and not all(each.is_coming for each in self._instances)
 
+    @property
+    def _may_have_more(self) -> bool:
+        """Whether there may be, or comes, one process more than is set up."""
+        return self._bounds.most > 1 and not all(each.is_set_up for each in self._instances)
+
     def honour(self, bounds: Bounds) -> None:
         """Keep up as many processes as deployments want, and have no more than they allow.
 
@@ -103,11 +110,15 @@ class Resident:
         Where there are more than it can run at once, another process is started if it may and memory allows, and
         whichever comes first is waited for, that or a free seat.
         """
-        while jobs > self.concurrency and self.may_grow and self._next.is_set_up and not self._next.has_seat:
-            if self._growth is None or self._growth.done():
+        while jobs > self.concurrency and self._may_have_more and self._next.is_set_up and not self._next.has_seat:
+            if self.may_grow and (self._growth is None or self._growth.done()):
                 self._growth = asyncio.create_task(self._grow())
             await self._something_new()
         await self.ready()
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """While inside, a prediction is claimed: a process for it is kept, though it has no seat yet."""
+        return self._next.expecting()
 
     @asynccontextmanager
     async def seat(self) -> AsyncIterator[ModelProcess]:
@@ -202,6 +213,7 @@ class Resident:
             "state": state,
             "pid": shown.group,
             "memory": self._taken_bytes(),
+            "figures": _sums(each.figures for each in self.instances),
             "running": sum(each.in_use for each in self.instances),
             "concurrency": self.concurrency,
             "instances": sum(each.is_up for each in self.instances),
@@ -254,11 +266,7 @@ class Resident:
         retiring.add_done_callback(lambda _: self._retiring.pop(instance))
 
     def _taken_bytes(self) -> dict[str, int]:
-        taken: dict[str, int] = {}
-        for instance in self.instances:
-            for name, size in (instance.taken_bytes if instance.is_up else {}).items():
-                taken[name] = taken.get(name, 0) + size
-        return taken
+        return _sums(instance.taken_bytes for instance in self.instances if instance.is_up)
 
     def usual_bytes(self) -> dict[str, int]:
         """What one process takes, as far as that is known."""
@@ -279,6 +287,15 @@ class Resident:
         except SetupFailed as failure:
             self.failures.add(failure)
             raise
+
+
+def _sums(parts: Iterable[Mapping[str, Amount]]) -> dict[str, Amount]:
+    """By name, over all parts."""
+    sums: dict[str, Amount] = {}
+    for part in parts:
+        for name, value in part.items():
+            sums[name] = sums[name] + value if name in sums else value
+    return sums
 
 
 def _reluctance(instance: Instance) -> tuple[bool, bool, float]:

@@ -17,13 +17,14 @@ import structlog
 from redis.exceptions import RedisError
 
 from shared import accounts
-from shared.database import Database
+from shared.database import JOBS_WAIT, Database
 from shared.encryption import check_at_start
 from shared.ids import new_id
 from shared.live import Feed
 from shared.queue import (
     BUILD_QUEUE,
     DELIVER_QUEUE,
+    DUE_QUEUE,
     TRAIN_QUEUE,
     RedisPool,
     open_listening_redis,
@@ -63,8 +64,6 @@ _TRAININGS_AT_ONCE = 1
 """A training takes what the host has; the next one is for another host, or waits."""
 _LOOK_FOR_QUEUES_SECONDS = 0.5
 _QUEUES_MAX = 1000
-_CHECKOUT_SECONDS = 30.0
-"""Jobs may wait longer for a connection than a client for its answer."""
 _log = structlog.get_logger()
 
 
@@ -166,10 +165,11 @@ async def deliver(settings: Settings) -> None:
         queues = Queues(database, settings, bells)
         stack.push_async_callback(queues.close)
         # What a sender notes may be forgotten: the message is then sent again under the same id.
-        notes = Database(settings, database.redis, _CHECKOUT_SECONDS, waits_for_disk=False)
+        notes = Database(settings, database.redis, JOBS_WAIT, waits_for_disk=False)
         stack.push_async_callback(notes.close)
         sender = Sender(settings, notes, client, name)
-        await queues.take(DELIVER_QUEUE, "deliver", sender.deliver, PLACES)
+        for queue in (DELIVER_QUEUE, DUE_QUEUE):
+            await queues.take(queue, "deliver", sender.deliver, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         sweep = Sweep(settings, database, name, partial(sender.deliver, queues.workers[DELIVER_QUEUE]))
         await queues.drain(await _until_stopped(sweep.run))
@@ -195,7 +195,7 @@ def provisions(settings: Settings, database: Database, client: httpx.AsyncClient
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool, AsyncExitStack]]:
     redis = open_redis(settings.redis_url, connections=200)
     waiting = open_listening_redis(settings.redis_url, connections=_QUEUES_MAX)
-    database = Database(settings, redis, _CHECKOUT_SECONDS)
+    database = Database(settings, redis, JOBS_WAIT)
     try:
         await check_at_start(database)
         async with AsyncExitStack() as stack:

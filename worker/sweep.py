@@ -21,7 +21,7 @@ from shared.contract import Status, VersionStatus
 from shared.database import Database, clock
 from shared.file_store import remove_stale
 from shared.live import joined, replay, silence
-from shared.queue import BUILD_QUEUE, BuildJob, DeliverJob, job_of, missing
+from shared.queue import BUILD_QUEUE, DUE_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
 from shared.tables import DONE_WITH, Leadership, Prediction, Version, WebhookMessage, Worker
 from shared.tasks import end
@@ -242,7 +242,7 @@ class Sweep:
         async with self.database.reading() as connection:
             lanes = (await connection.execute(query)).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
-        if not await self.database.send([DeliverJob(lane, "due") for lane in lanes]):
+        if not await self.database.send([DeliverJob(lane, "due", DUE_QUEUE) for lane in lanes]):
             self._deliver_here(lanes)
 
     def _deliver_here(self, lanes: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from api.bodies import answer
 from api.dependencies import ModelWriter, Wired, bounded
 from api.documentation import problems, request_body
 from shared import contract
-from shared.contents import Contents
+from shared.contents import PACK_BYTES_MAX, Contents
 from shared.errors import BodyTooLarge
 from shared.sizes import size_in_words
 
@@ -41,14 +41,16 @@ async def put_content(
     wired: Wired,
     size: Annotated[int, Query(ge=0)],
     offset: Annotated[int, Query(ge=0)] = 0,
+    packed: bool = False,
 ) -> Response:
     """Send a file's content, or the rest of it from `offset` on. Ours, not Replicate's.
 
     200 once all `size` bytes are here and are what the name says; 202 if some are still missing; 409 names the place
-    to go on from.
+    to go on from. A `packed` content holds small ones, each behind its length in four bytes with the highest first.
     """
-    if size > wired.settings.max_archive_bytes:
-        raise BodyTooLarge(f"The content is larger than {size_in_words(wired.settings.max_archive_bytes)}.")
+    largest = PACK_BYTES_MAX if packed else wired.settings.max_archive_bytes
+    if size > largest:
+        raise BodyTooLarge(f"The content is larger than {size_in_words(largest)}.")
     contents = Contents(wired.settings.home, caller.id)
     arrival = await asyncio.to_thread(contents.open, sha256, offset)
     try:
@@ -56,7 +58,8 @@ async def put_content(
             await asyncio.to_thread(arrival.write, piece)
     finally:
         arrival.close()
-    is_complete = await asyncio.to_thread(contents.keep, sha256, size)
+    keep = contents.keep_packed if packed else contents.keep
+    is_complete = await asyncio.to_thread(keep, sha256, size)
     return answer({"received": size if is_complete else contents.received(sha256)}, 200 if is_complete else 202)
 
 

@@ -19,7 +19,6 @@ from api.file_answer import FileAnswer
 from api.paging import Paging
 from api.uploads import receive
 from shared import contract, files, rendering
-from shared.database import clock
 from shared.errors import NotFound
 from shared.file_names import is_shown_in_place
 from shared.file_store import Incoming
@@ -77,7 +76,7 @@ async def upload_file(request: Request, caller: PredictionWriter, wired: Wired, 
 @router.get("/files", operation_id="files.list", response_model=contract.FilePage, responses=problems(400))
 async def list_files(caller: PredictionReader, wired: Wired, base: Base, paging: Paging) -> Response:
     """Your uploaded files, newest first."""
-    is_own = and_(File.account_id == caller.id, File.prediction_id.is_(None), File.expires_at > clock())
+    is_own = and_(File.account_id == caller.id, File.prediction_id.is_(None), files.IS_ALIVE)
     page = await paging.read(select(File.__table__).where(is_own), File, PAGE_SIZE)
     return answer(page.render(lambda row: _shown(wired, row, caller, base)))
 
@@ -130,7 +129,8 @@ async def _own(wired: Services, caller: Row[Any], file_id: str) -> Row[Any]:
 
 
 def _shown(wired: Services, row: Row[Any], caller: Row[Any], base: str) -> dict[str, Any]:
-    expiry = int(row.expires_at.timestamp())
+    # What an example keeps does not expire; a link to it does all the same.
+    expiry = int(row.expires_at.timestamp() if row.expires_at else time() + wired.settings.upload_seconds)
     signature = files.signature(wired.database.vault, row, caller.username, expiry)
     return rendering.file(row, caller.username, signature, expiry, base)
 

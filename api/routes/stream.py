@@ -58,12 +58,14 @@ async def followed(token: str, request: Request, wired: Wired) -> AsyncIterator[
 Followed = Annotated[Row[Any], Depends(followed)]
 
 
-@router.get(
-    "/streams/{token}",
-    operation_id="predictions.stream",
-    response_class=StreamingResponse,
-    responses=answers(200, "Events", _EVENTS) | problems(404, 406, 429),
-)
+_DESCRIBED: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": answers(200, "Events", _EVENTS) | problems(404, 406, 429),
+}
+
+
+@router.get("/streams/{token}", operation_id="predictions.stream", **_DESCRIBED)
+@router.get("/files/streams/{token}", operation_id="predictions.stream_files", **_DESCRIBED)
 async def stream_prediction(
     row: Followed,
     request: Request,
@@ -71,7 +73,10 @@ async def stream_prediction(
     base: Base,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="Resume after this event.")] = None,
 ) -> StreamingResponse:
-    """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission."""
+    """Output as it is made, `error` if it fails, and `done`. Needs no token: the address is the permission.
+
+    Of a model that yields nothing but files it is under `/files/streams/`, else under `/streams/`.
+    """
     is_python_1 = request.headers.get("user-agent", "").startswith("replicate-python/1")
     breaks = _UNICODE_LINE_BREAKS if is_python_1 else _LINE_BREAKS
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"}

@@ -59,4 +59,4 @@ class Predictor(BasePredictor):
             print(f"Using seed: {seed}")
             options = replace(options, do_sample=True, temperature=temperature, top_p=top_p, top_k=0, seed=seed)
         tokens = self.tokenizer(prompt)["input_ids"]
-        return written(self.writer, self.tokenizer, tokens, options, stops=())
+        return written(self.writer.tokens(tokens, options), self.tokenizer, len(tokens), stops=())

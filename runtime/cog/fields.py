@@ -31,8 +31,11 @@ class FieldInfo:
 
 
 def _plain(value: Any) -> Any:
-    """Members of an enumeration stand for their values: a client cannot send anything else."""
-    return value.value if isinstance(value, enum.Enum) else value
+    """What a client can send: the value of an enumeration's member, and Python's number or text for one of numpy."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    is_of_numpy = type(value).__module__ == "numpy" and hasattr(value, "item") and not value.shape
+    return value.item() if is_of_numpy else value
 
 
 def Input(

@@ -21,7 +21,11 @@ _SEGMENT = re.compile("[A-Za-z]([A-Za-z0-9_]*[A-Za-z0-9])?")
 
 
 def _drop(name: str, value: Any, mode: str) -> None:
-    """Outside a prediction there is nobody to record for."""
+    """For when nobody listens."""
+
+
+outside: Record = _drop
+"""Carries away what is recorded outside a prediction: it tells of the process, not of one of them."""
 
 
 class Metrics:
@@ -91,8 +95,8 @@ running: ContextVar[Scope] = ContextVar("running")
 
 
 def current_scope() -> Scope:
-    """The scope of the running prediction; outside of one, a scope that records nothing."""
-    return running.get(None) or Scope()
+    """The scope of the running prediction; outside of one, a scope that records for the process."""
+    return running.get(None) or Scope(outside)
 
 
 def emit_metric(name: str, value: Any) -> None:

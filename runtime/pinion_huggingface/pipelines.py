@@ -1,19 +1,25 @@
 """Everything a Transformers pipeline answers in one go: labels, entities, missing words, vectors, and the rest.
 
-One prediction at a time; what a pipeline returns is what the prediction returns.
+Texts that come at the same time go through the model together, pictures and sound one at a time. What a pipeline
+returns is what the prediction returns.
 """
 
+import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path as LocalPath
 from typing import Any
 
 import torch
 from transformers import AutoModel
 
-from cog import BasePredictor, Input, Path
+from cog import BasePredictor, Input, Path, concurrent
+from pinion_huggingface.gathering import Gathering
 from pinion_huggingface.loading import WEIGHTS, load_model, load_pipeline, load_tokenizer
 from pinion_huggingface.media import read_samples, read_sound, with_pictures_as_files, write_sound
 
+_TOGETHER = 32
+"""Predictions of a model at once."""
 _PARAMETERS = Input(description="Further parameters of the pipeline's call.", default={})
 
 
@@ -118,43 +124,65 @@ class DocumentQuestionAnswering(_Pipeline):
         return answers
 
 
-class TextClassification(_Pipeline):
+class _TextPipeline(_Pipeline):
+    """Takes one text; predictions that want the same of a text are answered together."""
+
+    def setup(self) -> None:  # type: ignore[override]
+        super().setup()
+        self.gathering = Gathering(self._answers)
+
+    async def _answered(self, text: str, **parameters: Any) -> Any:
+        return await self.gathering.answer(text, len(text), json.dumps(parameters))
+
+    def _answers(self, texts: list[str], parameters: str) -> Sequence[Any]:
+        wanted = json.loads(parameters)
+        if len(texts) == 1:  # some pipelines answer a list of one like the one
+            return [self.pipeline(texts[0], **wanted)]
+        answers: list[Any] = self.pipeline(texts, batch_size=len(texts), **wanted)
+        return answers
+
+
+class TextClassification(_TextPipeline):
     task = "text-classification"
 
-    def predict(
+    @concurrent(max=_TOGETHER)
+    async def predict(
         self,
         text: str = Input(description="The text to put into a class."),
         top_k: int = Input(description="How many classes to return, the likeliest first.", default=1, ge=1),
     ) -> list[dict[str, Any]]:
-        classes: list[dict[str, Any]] = self.pipeline(text, top_k=top_k, truncation=True)
+        classes: list[dict[str, Any]] = await self._answered(text, top_k=top_k, truncation=True)
         return classes
 
 
-class ZeroShotClassification(_Pipeline):
+class ZeroShotClassification(_TextPipeline):
     task = "zero-shot-classification"
 
-    def predict(
+    @concurrent(max=_TOGETHER)
+    async def predict(
         self,
         text: str = Input(description="The text to put into a class."),
         candidate_labels: list[str] = Input(description="The classes to choose from.", min_length=1),
         multi_label: bool = Input(description="Judge each class by itself.", default=False),
     ) -> dict[str, Any]:
-        judged: dict[str, Any] = self.pipeline(text, candidate_labels, multi_label=multi_label)
+        judged: dict[str, Any] = await self._answered(text, candidate_labels=candidate_labels, multi_label=multi_label)
         return judged
 
 
-class TokenClassification(_Pipeline):
+class TokenClassification(_TextPipeline):
     task = "token-classification"
 
-    def predict(self, text: str = Input(description="The text to find entities in.")) -> list[dict[str, Any]]:
-        entities: list[dict[str, Any]] = self.pipeline(text, aggregation_strategy="simple")
+    @concurrent(max=_TOGETHER)
+    async def predict(self, text: str = Input(description="The text to find entities in.")) -> list[dict[str, Any]]:
+        entities: list[dict[str, Any]] = await self._answered(text, aggregation_strategy="simple")
         return entities
 
 
-class FillMask(_Pipeline):
+class FillMask(_TextPipeline):
     task = "fill-mask"
 
-    def predict(
+    @concurrent(max=_TOGETHER)
+    async def predict(
         self,
         text: str = Input(description="A text with one mask token, as the model's tokenizer writes it."),
         top_k: int = Input(description="How many words to suggest, the likeliest first.", default=5, ge=1),
@@ -162,7 +190,7 @@ class FillMask(_Pipeline):
         mask = self.pipeline.tokenizer.mask_token
         if text.count(mask) != 1:
             raise ValueError(f"The text must hold {mask} exactly once.")
-        words: list[dict[str, Any]] = self.pipeline(text, top_k=top_k)
+        words: list[dict[str, Any]] = await self._answered(text, top_k=top_k)
         return words
 
 
@@ -173,19 +201,27 @@ class Embeddings(BasePredictor):
         self.tokenizer = load_tokenizer()
         self.model = load_model(AutoModel)
         self.takes_first = _pools_by_first_token(WEIGHTS / "1_Pooling" / "config.json")
+        self.gathering = Gathering(self._vectors)
 
-    @torch.inference_mode()
-    def predict(
+    @concurrent(max=_TOGETHER)
+    async def predict(
         self,
         texts: list[str] = Input(description="The texts to embed.", min_length=1),
         normalize: bool = Input(description="Scale each vector to length 1.", default=True),
     ) -> list[list[float]]:
-        inputs = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(self.model.device)
+        read = [self.tokenizer(text, truncation=True) for text in texts]
+        vectors = torch.stack(
+            await asyncio.gather(*(self.gathering.answer(each, len(each["input_ids"])) for each in read))
+        )
+        return (torch.nn.functional.normalize(vectors) if normalize else vectors).tolist()
+
+    @torch.inference_mode()
+    def _vectors(self, read: list[Any], _: None) -> Sequence[Any]:
+        inputs = self.tokenizer.pad(read, return_tensors="pt").to(self.model.device)
         hidden = self.model(**inputs).last_hidden_state.float()
         mask = inputs["attention_mask"].unsqueeze(-1).float()
         vectors = hidden[:, 0] if self.takes_first else (hidden * mask).sum(1) / mask.sum(1)
-        scaled = torch.nn.functional.normalize(vectors) if normalize else vectors
-        return scaled.cpu().tolist()
+        return list(vectors.cpu())
 
 
 def _pools_by_first_token(config: LocalPath) -> bool:

@@ -3,6 +3,8 @@
 Which tokens come is decided by the writer and the options it is given.
 """
 
+import os
+import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -22,10 +24,20 @@ Writer = Batching | OneByOne
 def writer_of(model: Any) -> Writer:
     """Answers are written together if the model can do that; the log says why, if not."""
     try:
-        return Batching(Engine(decoder_of(model)))
+        return Batching(Engine(decoder_of(model)), _record, _leave)
     except CannotBatch as reason:
         print(f"Predictions run one at a time: {reason}.")
         return OneByOne(model)
+
+
+def _record(figures: dict[str, float]) -> None:
+    for name, value in figures.items():
+        current_scope().record_metric(f"engine.{name}", value)
+
+
+def _leave(error: Exception) -> None:
+    print(f"The device is lost, so this process ends and is started anew: {error}", file=sys.stderr, flush=True)
+    os._exit(1)  # to clean up, libraries would ask the device
 
 
 class Account:

@@ -1,10 +1,11 @@
 """How many predictions a model may run at once: the environment's word, else cog.yaml's, else the decorator's.
 
-Its setup() may find that it is fewer. Running them is the business of serving_async.py.
+Its setup() may find that it is fewer. Running them is the business of serving_async.py and serving_threads.py.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 
@@ -12,24 +13,23 @@ from pinion_runtime.failures import ModelError
 from pinion_runtime.loading import Model
 
 _VARIABLE = "COG_MAX_CONCURRENCY"
+_SWITCH = "PINION_BATCH_GENERATE"
 _MARK = "__cog_concurrent_max__"
 """Of the decorator, on the function; a setup() that knows better sets it on the predictor."""
 
 
 def concurrency_of(model: Model, of_manifest: int | None) -> int:
     most = _most(model, of_manifest)
-    if most > 1 and not model.signature.is_async:
-        name = getattr(model.predict, "__name__", "predict")
-        raise ModelError(
-            f"The model asks for {most} predictions at once, but its {name}() is not async. "
-            f"Make it `async def`, or set the concurrency to 1."
-        )
+    if most > 1 and not model.signature.is_async and os.environ.get(_SWITCH) == "0":
+        print(f"Predictions run one at a time: {_SWITCH} is 0, and predict() is not async.")
+        return 1
     return most
 
 
 def lowered_by_setup(model: Model, most: int) -> int:
     """What it comes to once the model is set up."""
-    return min(most, _checked(getattr(model.instance, _MARK, most), f"setup() has set {_MARK}"))
+    said = inspect.getattr_static(model.instance, _MARK, most)  # a __getattr__ may know any name
+    return min(most, _checked(said, f"setup() has set {_MARK}"))
 
 
 def _most(model: Model, of_manifest: int | None) -> int:

@@ -1,6 +1,6 @@
 """The thread that hears the parent: new predictions, cancels, and the end of the line.
 
-It runs no user code; predictions are run by serving.py in the main thread.
+It runs no user code; predictions are run by serving.py and its likes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from queue import SimpleQueue
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 from pinion_runtime.interruption import Cancelable
 
@@ -31,7 +33,28 @@ class Prediction(Cancelable):
         self.files = files
         self.context = context or {}
         self.taken: SimpleQueue[None] = SimpleQueue()  # an entry for each output with files that has been stored
+        self.held_off: Callable[[], ContextManager[None]] = nullcontext  # within, no exception is raised in its thread
+        self._wakers: list[Callable[[], None]] = []
         self.left: str | None = None  # name of its temporary folder, once that is to be removed
+
+    def be_woken(self) -> None:
+        """After a cancel: whatever it waits for, its thread has to go on for the exception to strike."""
+        self.taken.put(None)
+        for wake in list(self._wakers):
+            wake()
+
+    @contextmanager
+    def woken_by(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Calls it on a cancel. Look within whether one was requested before."""
+        self._wakers.append(wake)
+        try:
+            yield
+        finally:
+            self._wakers.remove(wake)
+
+
+current: ContextVar[Prediction] = ContextVar("current")
+"""The prediction to which a thread belongs."""
 
 
 class Control:

@@ -20,7 +20,8 @@ child to parent
   log           {id, text}                          printed by one of several predictions; id null: by none of them
   interrupted   {id}                                the cancel has reached an async prediction, which may clean up
   healthcheck   {number, error}                     error null: the model is well
-  metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes
+  metric        {id, name, value, mode}             mode: replace, incr, append; a value of null deletes. id null: it
+               tells of the process
   done          {id, status, error, predict_time, left, output}
                 status: succeeded, failed, canceled; seconds; left: a folder in TMPDIR that nobody uses any more, or
                 null; output: the whole value, null for an iterator.
@@ -40,6 +41,7 @@ _READ_BYTES = 1 << 16
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
+_parse = json.loads  # a model may put another in its place
 # default=str: the default of a parameter may be any object, and is only shown
 _compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str)
 
@@ -59,7 +61,7 @@ def read_frames(descriptor: int) -> Iterator[dict[str, Any]]:
             return
         *lines, rest = received.split(b"\n")
         for line in lines:
-            yield json.loads(b"".join([*parts, line]))
+            yield _parse(b"".join([*parts, line]))
             parts = []
         parts.append(rest)
 

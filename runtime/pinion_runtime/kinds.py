@@ -33,6 +33,7 @@ class Kind:
 
 
 def kind_of(annotation: Any) -> Kind:
+    annotation = _behind_name(annotation)
     if hasattr(annotation, "__metadata__"):  # Annotated[T, ...]
         return _OBJECT if cog.Opaque in annotation.__metadata__ else kind_of(annotation.__origin__)
     if annotation in _SIMPLE:
@@ -50,6 +51,14 @@ def kind_of(annotation: Any) -> Kind:
             if issubclass(concrete, base):
                 return kind
     raise UnsupportedType(getattr(annotation, "__name__", None) or str(annotation))
+
+
+def _behind_name(annotation: Any) -> Any:
+    """What a NewType, or `type X = …` of Python 3.12, stands for."""
+    for attribute in ("__supertype__", "__value__"):
+        if hasattr(annotation, attribute):
+            return _behind_name(getattr(annotation, attribute))
+    return annotation
 
 
 def _whole_number(value: Any) -> int:
@@ -117,10 +126,18 @@ def _list_of(item: Kind) -> Kind:
 
 
 def _literal(choices: list[Any]) -> Kind:
-    for kind in (str, int):
-        if all(type(choice) is kind for choice in choices):
-            return Kind(_SIMPLE[kind].schema, _SIMPLE[kind].convert, choices=choices)
-    raise UnsupportedType(f"Literal{choices}")
+    kind = next((each for each in (str, int) if all(type(choice) is each for choice in choices)), None)
+    if kind is None:
+        raise UnsupportedType(f"Literal{choices}")
+    plain = _SIMPLE[kind]
+
+    def convert(value: Any) -> Any:
+        converted = plain.convert(value)
+        if converted not in choices:
+            raise ValueError(f"must be one of {choices}")
+        return converted
+
+    return Kind({**plain.schema, "enum": choices}, convert, choices=choices)
 
 
 def _union(arguments: Any) -> Kind:
@@ -152,4 +169,5 @@ def _fits(kind: Kind, value: Any) -> bool:
     if isinstance(value, pathlib.PurePath) or _is_file(kind):
         return _is_file(kind) and isinstance(value, pathlib.PurePath)
     names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
-    return kind.schema.get("type") == names.get(type(value))
+    is_allowed = kind.choices is None or value in kind.choices
+    return is_allowed and kind.schema.get("type") == names.get(type(value))

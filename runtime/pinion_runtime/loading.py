@@ -22,12 +22,17 @@ from pinion_runtime.signature import Signature, read_signature
 class Model:
     """A loaded model: its predict function (or run, or train), what the signature says, and the rest of its class."""
 
-    def __init__(self, predict: Callable[..., Any], instance: Any = None) -> None:
-        self.predict = predict
+    def __init__(self, predict: Callable[..., Any], instance: Any = None, method: str = "") -> None:
         self.instance = instance
+        self._predict, self._method = predict, method
         self.signature: Signature = read_signature(predict)
-        self.healthcheck: Callable[[], Any] | None = getattr(instance, "healthcheck", None)
-        self._setup = getattr(instance, "setup", None)
+        self.healthcheck: Callable[[], Any] | None = _own(instance, "healthcheck")
+        self._setup = _own(instance, "setup")
+
+    @property
+    def predict(self) -> Callable[..., Any]:
+        """As it is by now: setup() may have put a compiled one in its place."""
+        return getattr(self.instance, self._method) if self._method else self._predict
 
     def setup(self) -> Any:
         """Returns an awaitable when setup() is async."""
@@ -55,8 +60,8 @@ def _load(reference: str, usual_names: tuple[str, ...], methods: tuple[str, ...]
         return Model(target)
     instance = target()
     for method in methods:
-        if callable(getattr(instance, method, None)):
-            return Model(getattr(instance, method), instance)
+        if callable(_own(instance, method)):
+            return Model(getattr(instance, method), instance, method)
     raise ModelError(f"{target.__name__} in {file} has {lacking}.")
 
 
@@ -78,6 +83,11 @@ def _find(module: ModuleType, names: tuple[str, ...], file: str) -> Any:
         if callable(getattr(module, name, None)):
             return getattr(module, name)
     raise ModelError(f"{file} has no class or function named {' or '.join(names)}.")
+
+
+def _own(instance: Any, name: str) -> Any:
+    """What a model has of this name. Its `__getattr__` is not asked: it may know any, or ask what setup() makes."""
+    return getattr(instance, name) if inspect.getattr_static(instance, name, None) is not None else None
 
 
 def _weights(annotation: Any) -> Any:

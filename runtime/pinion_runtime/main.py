@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pinion_runtime.loading import Model
     from pinion_runtime.serving import Serving
     from pinion_runtime.serving_async import AsyncServing
+    from pinion_runtime.serving_threads import ThreadServing
 
 _RUNTIME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -58,9 +59,11 @@ def _prepare_path() -> None:
 
 def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
     from pinion_runtime import logs
+    from pinion_runtime.answering import record_for_process
     from pinion_runtime.failures import ModelError, text_of
     from pinion_runtime.frames import compose
 
+    record_for_process(writer)
     try:
         serving = _load(start, control, writer)
         serving.set_up()
@@ -76,7 +79,7 @@ def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
     return 0
 
 
-def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Serving | AsyncServing:
+def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Serving | AsyncServing | ThreadServing:
     from pinion_runtime.concurrency import concurrency_of
     from pinion_runtime.frames import compose
     from pinion_runtime.loading import load, load_training
@@ -92,10 +95,18 @@ def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Servi
         "healthcheck": model.healthcheck is not None,
     }
     writer.write(compose("schema", fields))
+    if concurrency > 1:
+        from pinion_runtime import inheritance
+
+        inheritance.install()
     if model.signature.is_async:
         from pinion_runtime.serving_async import AsyncServing
 
         return AsyncServing(model, control, writer, concurrency)
+    if concurrency > 1:
+        from pinion_runtime.serving_threads import ThreadServing
+
+        return ThreadServing(model, control, writer, concurrency)
     from pinion_runtime.serving import Serving
 
     return Serving(model, control, writer)

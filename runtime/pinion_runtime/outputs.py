@@ -129,19 +129,27 @@ def _local_file(path: Any) -> dict[str, str]:
 
 
 def _open_file(file: Any) -> dict[str, str]:
-    """An open file goes by its name; one that has none, such as BytesIO, is written down first."""
+    """An open file goes by its name; what has none, or reads something else than what lies there, is written down."""
     name = getattr(file, "name", None)
-    if isinstance(name, str) and os.path.isfile(name):
+    on_disk = name if isinstance(name, str) and os.path.isfile(name) else None
+    if on_disk and (file.closed or not file.readable() or _is_plain(file)):
         if not file.closed and file.writable():
             file.flush()
         # A temporary file is gone as soon as the model lets go of it.
-        return _local_file(_copied(name) if getattr(getattr(file, "_closer", None), "delete", False) else name)
+        return _local_file(_copied(on_disk) if getattr(getattr(file, "_closer", None), "delete", False) else on_disk)
+    named = os.path.splitext(on_disk)[0] if on_disk else str(name or "")  # of pages.txt.gz its reader gives pages.txt
     with suppress(OSError, AttributeError):  # what comes from a pipe is read from where it is
         file.seek(0)
     content = file.read()
-    with tempfile.NamedTemporaryFile(suffix=os.path.splitext(str(name or ""))[1], delete=False) as copy:
+    with tempfile.NamedTemporaryFile(suffix=os.path.splitext(named)[1], delete=False) as copy:
         copy.write(content.encode() if isinstance(content, str) else content)
     return _local_file(copy.name)
+
+
+def _is_plain(file: Any) -> bool:
+    """Whether nothing is unpacked while it is read, as gzip does."""
+    binary = getattr(file, "buffer", file)
+    return isinstance(getattr(binary, "raw", binary), io.FileIO)
 
 
 def _copied(name: str) -> str:

@@ -10,8 +10,9 @@ import codecs
 import io
 import sys
 import threading
+from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Callable, ContextManager
 
 from pinion_runtime.frames import FrameWriter, compose
 
@@ -22,9 +23,16 @@ _FRAME_CHARACTERS = 1 << 16
 class Printed:
     """What a prediction printed and has not yet been sent; whole lines are sent at once. Without an id: of none."""
 
-    def __init__(self, writer: FrameWriter, prediction_id: str | None) -> None:
+    def __init__(
+        self,
+        writer: FrameWriter,
+        prediction_id: str | None,
+        held_off: Callable[[], ContextManager[None]] = nullcontext,
+    ) -> None:
+        """Within `held_off` nothing may interrupt the thread."""
         self._writer = writer
         self._id = prediction_id
+        self._held_off = held_off
         self._lock = threading.RLock()  # a finalizer may print while we are in here
         self._waiting = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -32,7 +40,7 @@ class Printed:
 
     def take(self, printed: bytes) -> bool:
         """False when nobody hears it here any more: after the end, and in a forked copy."""
-        with self._lock:
+        with self._held_off(), self._lock:
             if self._is_over or self._writer.is_closed:
                 return False
             self._waiting += printed
@@ -41,7 +49,7 @@ class Printed:
             return True
 
     def flush(self, *, is_end: bool = False) -> None:
-        with self._lock:
+        with self._held_off(), self._lock:
             waiting, self._waiting = bytes(self._waiting), bytearray()
             text = self._decoder.decode(waiting, is_end)
             for begin in range(0, len(text), _FRAME_CHARACTERS):

@@ -1,72 +1,22 @@
 """Runs setup() and then predictions, one after the other in the main thread, of a model whose predict() is not async.
 
-Hearing the parent is the business of control.py; async models have a room of their own, serving_async.py.
+Hearing the parent is the business of control.py, and how a prediction goes stands in answering.py; models that run
+several at once have rooms of their own, serving_threads.py and serving_async.py.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Awaitable, Iterator
+from typing import Any, Awaitable
 
-import cog
-from cog.scope import Record, Scope, running
-from pinion_runtime import logs
+from pinion_runtime.answering import Answering, Outcome, conclude, failure
 from pinion_runtime.control import Control, Prediction
-from pinion_runtime.failures import InputError, ModelError, text_of
-from pinion_runtime.frames import FrameWriter, compose
+from pinion_runtime.frames import FrameWriter
 from pinion_runtime.health import HealthCheck
-from pinion_runtime.inputs import arguments_of
 from pinion_runtime.interruption import Interruption
 from pinion_runtime.loading import Model
-from pinion_runtime.outputs import encode, holds_file
-from pinion_runtime.redaction import redacted, secrets_of
 from pinion_runtime.temporary import TemporaryFolder
-
-_END = object()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: str
-    output: str = "null"  # JSON
-    error: str | None = None
-
-
-def failure(error: BaseException, model: Model, prediction: Prediction) -> Outcome:
-    """Of user code: the text for the caller, the traceback for the logs; neither shows a secret of the input."""
-    clean = partial(redacted, secrets=secrets_of(model.signature, prediction.input))
-    if not isinstance(error, (InputError, ModelError)):
-        logs.print_traceback(error, clean)
-    return Outcome("failed", error=text_of(error, clean))
-
-
-def output_heads(prediction: Prediction) -> tuple[str, str]:
-    """All of an output frame that does not change from item to item: of an item without files, and of one with some."""
-    plain, waiting = {"id": prediction.id}, {"id": prediction.id, "waits": True}
-    return compose("output", plain, "value", "")[:-1], compose("output", waiting, "value", "")[:-1]
-
-
-def metric(prediction: Prediction, name: str, value: Any, mode: str) -> str:
-    return compose("metric", {"id": prediction.id, "name": name, "mode": mode}, "value", encode(value))
-
-
-def conclude(writer: FrameWriter, prediction: Prediction, outcome: Outcome, began: float) -> None:
-    if writer.is_closed:  # predict() forked, and this is the copy
-        os._exit(0)
-    fields = {
-        "id": prediction.id,
-        "status": outcome.status,
-        "error": outcome.error,
-        "predict_time": time.perf_counter() - began,
-        "left": prediction.left,
-    }
-    logs.flush()
-    writer.write(compose("done", fields, "output", outcome.output))
 
 
 class Serving:
@@ -76,120 +26,40 @@ class Serving:
         self._model = model
         self._control = control
         self._writer = writer
-        self._window = Interruption()
+        window = Interruption()
+        self._answering = Answering(model, writer, window)
         self._temporary = TemporaryFolder()
-        control.interrupt = self._window.request
+        control.interrupt = window.request
         control.go_on = lambda prediction: prediction.taken.put(None)
-        control.ask_health = HealthCheck(model.healthcheck, _awaited, writer).ask
+        control.ask_health = HealthCheck(model.healthcheck, awaited, writer).ask
 
     def set_up(self) -> None:
         pending = self._model.setup()
         if inspect.isawaitable(pending):
-            _awaited(pending)
+            awaited(pending)
 
     def serve(self) -> None:
         for prediction in iter(self._control.inbox.get, None):
-            self._answer(prediction)
+            began = time.perf_counter()
+            outcome = self._outcome(prediction)
+            self._control.forget(prediction)
+            conclude(self._writer, prediction, outcome, began)
 
-    def _answer(self, prediction: Prediction) -> None:
-        began = time.perf_counter()
-        outcome = self._run(prediction)
-        self._control.forget(prediction)
-        conclude(self._writer, prediction, outcome, began)
-
-    def _run(self, prediction: Prediction) -> Outcome:
-        """The window is closed whenever control is here, so that nothing below can be interrupted."""
+    def _outcome(self, prediction: Prediction) -> Outcome:
         prediction.is_begun = True
-        token = running.set(Scope(self._recorder(prediction), prediction.context))
         try:
             self._temporary.open()
-            arguments = arguments_of(self._model.signature, prediction.input, prediction.files)
-            if self._model.signature.is_iterator:
-                self._stream(prediction, arguments)
-                output = "null"
-            else:
-                output = self._call(prediction, arguments)
-        except cog.CancelationException:
-            return Outcome("canceled")
-        except BaseException as error:  # user code: also SystemExit must not end the process
-            return Outcome("canceled") if prediction.is_interrupted else failure(error, self._model, prediction)
+            return self._answering.outcome(prediction)
+        except OSError as error:  # the disk is full
+            return failure(error, self._model, prediction)
         finally:
-            running.reset(token)
             prediction.left = self._temporary.close()
-        # a model that swallowed the interruption is canceled all the same
-        return Outcome("canceled") if prediction.is_interrupted else Outcome("succeeded", output)
-
-    def _call(self, prediction: Prediction, arguments: dict[str, Any]) -> str:
-        try:
-            self._window.open(prediction)
-            return encode(self._model.predict(**arguments))
-        finally:
-            self._window.close()
-
-    def _stream(self, prediction: Prediction, arguments: dict[str, Any]) -> None:
-        iterator = self._iterator(prediction, arguments)
-        heads = output_heads(prediction)
-        try:
-            while (item := self._next(prediction, iterator)) is not None and not prediction.is_interrupted:
-                waits = holds_file(item)
-                self._writer.write(f"{heads[waits]}{item}}}")
-                if waits:
-                    self._wait_until_taken(prediction)
-        except cog.CancelationException as canceled:
-            _throw_into(iterator, canceled)
-            raise
-        finally:
-            _close(iterator)
-
-    def _iterator(self, prediction: Prediction, arguments: dict[str, Any]) -> Iterator[Any]:
-        try:
-            self._window.open(prediction)
-            return iter(self._model.predict(**arguments))
-        finally:
-            self._window.close()
-
-    def _next(self, prediction: Prediction, iterator: Iterator[Any]) -> str | None:
-        try:
-            self._window.open(prediction)
-            item = next(iterator, _END)
-            return None if item is _END else encode(item)
-        finally:
-            self._window.close()
-
-    def _wait_until_taken(self, prediction: Prediction) -> None:
-        try:
-            self._window.open(prediction)
-            prediction.taken.get()
-        finally:
-            self._window.close()
-
-    def _recorder(self, prediction: Prediction) -> Record:
-        def record(name: str, value: Any, mode: str) -> None:
-            with self._window.held_off():
-                self._writer.write(metric(prediction, name, value, mode))
-
-        return record
 
 
-def _awaited(pending: Awaitable[Any]) -> Any:
+def awaited(pending: Awaitable[Any]) -> Any:
     import asyncio  # slow to import, and most models never need it
 
     async def wait() -> Any:
         return await pending
 
     return asyncio.run(wait())
-
-
-def _throw_into(iterator: Iterator[Any], canceled: BaseException) -> None:
-    """Canceled between two items, the generator still has to hear of it, to clean up."""
-    throw = getattr(iterator, "throw", None)
-    if throw is not None:
-        with suppress(BaseException):
-            throw(canceled)
-
-
-def _close(iterator: Iterator[Any]) -> None:
-    close = getattr(iterator, "close", None)
-    if close is not None:
-        with suppress(BaseException):
-            close()

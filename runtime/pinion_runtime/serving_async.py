@@ -14,6 +14,7 @@ from typing import Any, AsyncIterator, Awaitable, Iterable
 
 from cog.scope import Scope, running
 from pinion_runtime import logs
+from pinion_runtime.answering import Outcome, conclude, failure, metric, output_heads
 from pinion_runtime.concurrency import lowered_by_setup
 from pinion_runtime.control import Control, Prediction
 from pinion_runtime.frames import FrameWriter, compose
@@ -22,7 +23,6 @@ from pinion_runtime.inputs import arguments_of
 from pinion_runtime.loading import Model
 from pinion_runtime.outputs import encode, holds_file
 from pinion_runtime.routing import Printed, printing
-from pinion_runtime.serving import Outcome, conclude, failure, metric, output_heads
 from pinion_runtime.temporary import TemporaryFolder
 
 
@@ -94,7 +94,7 @@ class AsyncServing:
 
     async def _run(self, prediction: Prediction, printed: Printed | None) -> Outcome:
         def record(name: str, value: Any, mode: str) -> None:
-            self._writer.write(metric(prediction, name, value, mode))
+            self._writer.write(metric(prediction.id, name, value, mode))
 
         running.set(Scope(record, prediction.context))  # a task has a context of its own
         if printed:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import collections.abc
 import copy
+import functools
 import inspect
 import sys
 import typing
 from dataclasses import dataclass
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, TypeVar, Union
 
 from cog import AsyncConcatenateIterator, ConcatenateIterator, FieldInfo
 from pinion_runtime.failures import ModelError
@@ -53,7 +54,8 @@ class Signature:
 
 
 def read_signature(predict: Any) -> Signature:
-    function = predict if inspect.isroutine(predict) else predict.__call__  # an object that can be called
+    is_function = inspect.isroutine(predict) or isinstance(predict, functools.partial)
+    function = predict if is_function else predict.__call__  # an object that can be called
     hints = _hints(function)
     parameters = inspect.signature(function).parameters.values()
     result = hints.get("return", Any)
@@ -86,6 +88,8 @@ def _is_async(function: Callable[..., Any]) -> bool:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
     try:
         if sys.version_info < (3, 9):
             return typing.get_type_hints(function)
@@ -113,7 +117,14 @@ def _field(parameter: inspect.Parameter, annotation: Any) -> FieldInfo:
     """What `= Input(...)` says, or `Annotated[T, Input(...)]` with a plain default."""
     if isinstance(parameter.default, FieldInfo):
         return parameter.default
-    said = [each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, FieldInfo)]
+    # Before 3.11 a default of None makes Annotated[T, …] an Optional of it.
+    inner = typing.get_args(annotation) if typing.get_origin(annotation) is Union else ()
+    said = [
+        each
+        for annotated in (annotation, *inner)
+        for each in getattr(annotated, "__metadata__", ())
+        if isinstance(each, FieldInfo)
+    ]
     field = copy.copy(said[0]) if said else FieldInfo()
     if parameter.default is not parameter.empty:
         field.default = FieldInfo(parameter.default).default

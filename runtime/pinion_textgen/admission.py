@@ -23,14 +23,14 @@ class Limits:
     cache_bytes: int | None = None
     """What keys and values may take; None: most of the GPU's free memory, or a part of the host's."""
     prompt_tokens_per_step: int = 1024
-    """How much is read, padding included, before the others go on writing. One prompt is read in any case."""
+    """How much of prompts is read before the others go on writing; a longer one takes several steps."""
 
 
 class Admission:
     def __init__(self, decoder: Decoder, limits: Limits) -> None:
         self._decoder = decoder
         self._limits = limits
-        self._bytes = _free_bytes(decoder.device) if limits.cache_bytes is None else limits.cache_bytes
+        self.bytes_most = _free_bytes(decoder.device) if limits.cache_bytes is None else limits.cache_bytes
 
     def check(self, request: Request) -> None:
         """Raises ValueError for a request that could not even run alone."""
@@ -38,26 +38,25 @@ class Admission:
         if rows > self._limits.rows:
             raise ValueError(f"{rows} sequences were asked for; at most {self._limits.rows} are written at once.")
         needed = self._decoder.bytes_of(rows, self._decoder.needs(request))
-        if needed > self._bytes:
+        if needed > self.bytes_most:
             raise ValueError(
                 f"A prompt of {len(request.prompt)} tokens with max_new_tokens={request.options.max_new_tokens} needs "
-                f"{_in_mib(needed)} MiB of cache; there are {_in_mib(self._bytes)}. Shorten one of them."
+                f"{_in_mib(needed)} MiB of cache; there are {_in_mib(self.bytes_most)}. Shorten one of them."
             )
 
     def next_of(self, waiting: Iterable[Request], running: list[Sequence]) -> list[Request]:
         """Those at the front who may join now. Nobody overtakes, so nobody waits for ever."""
         chosen: list[Request] = []
-        rows, longest = len(running), 0
+        rows, to_read = len(running), 0
         needs = [self._decoder.needs(request) for request in {each.request for each in running}]
         for request in waiting:
             rows += len(request.sequences)
-            longest = max(longest, len(request.prompt))
+            to_read += len(request.prompt)
             needs.append(self._decoder.needs(request))
             together = [max(of_cache) for of_cache in zip(*needs, strict=True)]
-            reads_too_much = longest * (len(chosen) + 1) > self._limits.prompt_tokens_per_step
-            if rows > self._limits.rows or self._decoder.bytes_of(rows, together) > self._bytes:
+            if rows > self._limits.rows or self._decoder.bytes_of(rows, together) > self.bytes_most:
                 break
-            if chosen and reads_too_much:
+            if chosen and to_read > self._limits.prompt_tokens_per_step:
                 break
             chosen.append(request)
         return chosen

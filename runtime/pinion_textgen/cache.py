@@ -21,6 +21,7 @@ class Cache:
     def __init__(self, layers: int, heads: int, head_size: int, like: Tensor) -> None:
         self._shape = (heads, head_size)
         self._like = like
+        self._all_rows = torch.arange(0, device=like.device)
         self.keys = [self._zeros(0, 0) for _ in range(layers)]
         self.values = [self._zeros(0, 0) for _ in range(layers)]
 
@@ -30,11 +31,16 @@ class Cache:
         position = 2 * len(self.keys) * heads * head_size * self._like.element_size()
         return _rows_for(rows) * _length_for(length) * position
 
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
+
     def reserve(self, rows: int, length: int) -> None:
         """Room for so many rows and positions; what is there is kept as far as it fits."""
-        capacity_rows, _, capacity_length, _ = self.keys[0].shape
+        capacity_rows, _, capacity_length, _ = self.values[-1].shape  # the last to grow, if memory runs out meanwhile
         if rows <= capacity_rows and length <= capacity_length:
             return
+        self._all_rows = torch.arange(_rows_for(rows), device=self._like.device)
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):  # one at a time, so that only one of them is there twice
                 new = self._zeros(_rows_for(rows), _length_for(length))
@@ -52,7 +58,7 @@ class Cache:
 
     def write(self, layer: int, positions: Tensor, keys: Tensor, values: Tensor) -> None:
         """One position of each row: keys and values are (rows, heads, head size)."""
-        rows = torch.arange(len(positions), device=positions.device)
+        rows = self._all_rows[: len(positions)]
         self.keys[layer][rows, :, positions] = keys
         self.values[layer][rows, :, positions] = values
 

@@ -1,15 +1,18 @@
 """Decoding with decoder-only models: Transformers' own step, over a cache whose rows are at different places.
 
-Position and mask of each row are given to the model, so its code stays as it is.
+Position and mask of each row are given to the model's layers, so their code stays as it is.
 """
 
+import copy
+from collections.abc import Generator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pinion_textgen.cache import Cache
-from pinion_textgen.decoder import Decoder, padded
+from pinion_textgen.decoder import Decoder, masked_beyond, padded
+from pinion_textgen.products import Product, is_worth_packing, pack_layers, product
 from pinion_textgen.request import Request
 
 FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3"})
@@ -22,7 +25,7 @@ class CausalDecoder(Decoder):
         head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._cache = Cache(config.num_hidden_layers, heads, head_size, model.get_output_embeddings().weight)
         super().__init__(model, [self._cache])
-        self._model = model
+        self._body, self._head = _with_own_products(model)
         self._positions: int = config.max_position_embeddings
 
     def check(self, request: Request) -> None:
@@ -39,11 +42,15 @@ class CausalDecoder(Decoder):
     def seen(self, request: Request) -> list[int]:
         return request.prompt
 
-    def join(self, requests: list[Request]) -> None:
+    def join(self, requests: list[Request], at_once: int) -> Generator[None]:
         """All of a prompt but its last token, which is the first to decode."""
         ids, _ = padded([request.prompt[:-1] or [0] for request in requests], self.device)
         # What fills up a prompt comes after it, where nothing of the prompt looks.
-        read = self._model.base_model(input_ids=ids, use_cache=True).past_key_values
+        read: Any = None
+        for part in torch.split(ids, max(1, at_once // len(requests)), dim=1):
+            if read is not None:
+                yield
+            read = self._body(input_ids=part, past_key_values=read, use_cache=True).past_key_values
         copies = torch.tensor([len(request.sequences) for request in requests], device=self.device)
         lengths = [len(request.prompt) - 1 for request in requests for _ in request.sequences]
         [written] = self.lengths
@@ -64,15 +71,25 @@ class CausalDecoder(Decoder):
         written[:] = [length + 1 for length in written]
         self._cache.reserve(self.rows, max(written))
         length = self.read_length(written)
-        step = self._model(
+        step = self._body(
             input_ids=tokens[:, None],
-            attention_mask=self.mask(written, length),
+            attention_mask=masked_beyond(self.positions(written), length, self.dtype),
             position_ids=at[:, None],
             past_key_values=_Step(self._cache, at, length),
             use_cache=True,
         )
-        scores: Tensor = step.logits[:, -1]
-        return scores
+        return self._head(step.last_hidden_state[:, -1])
+
+
+def _with_own_products(model: Any) -> tuple[Any, Product]:
+    """Its layers and its head. Where products are done in our way, the model itself keeps computing in its own."""
+    head, is_packed = model.get_output_embeddings(), is_worth_packing(model.parameters())
+    if not is_packed:
+        return model.base_model, head
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    body = copy.deepcopy(model.base_model, shared)
+    pack_layers(body)
+    return body, product(head.weight, head.bias, is_packed=True)
 
 
 class _Step:

@@ -4,7 +4,7 @@ Each kind of model has a module of its own: `t5`, `causal`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import torch
@@ -49,8 +49,11 @@ class Decoder(ABC):
         """The tokens before the answer that a repetition penalty counts, the last of which is the first to decode."""
 
     @abstractmethod
-    def join(self, requests: list[Request]) -> None:
-        """Reads prompts together; each gets as many rows as it has sequences. On an error none has joined."""
+    def join(self, requests: list[Request], at_once: int) -> Generator[None]:
+        """Reads prompts together, about so many tokens between two yields; others may be decoded meanwhile.
+
+        At its end each has as many rows as it has sequences. On an error, or if it is closed before, none has joined.
+        """
 
     @abstractmethod
     def decode(self, tokens: Tensor) -> Tensor:
@@ -74,6 +77,11 @@ class Decoder(ABC):
     def bytes_of(self, rows: int, needs: Iterable[int]) -> int:
         return sum(cache.bytes_of(rows, length) for cache, length in zip(self.caches, needs, strict=True))
 
+    @property
+    def cache_bytes(self) -> int:
+        """What keys and values take at the moment."""
+        return sum(cache.nbytes for cache in self.caches)
+
     def positions(self, lengths: list[int]) -> Tensor:
         return torch.tensor(lengths, device=self.device)
 
@@ -81,16 +89,21 @@ class Decoder(ABC):
         """How far attention has to look, at least to the longest row."""
         return -(-max(lengths) // _READ) * _READ
 
-    def mask(self, lengths: list[int], read_length: int) -> Tensor:
-        """What to add to attention scores so that each row reads so much only, (rows, 1, 1, read length)."""
-        is_beyond = torch.arange(read_length, device=self.device) >= self.positions(lengths)[:, None]
-        mask = torch.zeros(is_beyond.shape, dtype=self.dtype, device=self.device)
-        return mask.masked_fill_(is_beyond, torch.finfo(self.dtype).min)[:, None, None]
+
+def is_lost(error: Exception) -> bool:
+    """Whether the device cannot be used any more, by nobody in this process. Lack of memory is no such thing."""
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+
+
+def masked_beyond(lengths: Tensor, read_length: int, dtype: torch.dtype) -> Tensor:
+    """What to add to attention scores so that each row reads so much only, (rows, 1, 1, read length)."""
+    is_beyond = torch.arange(read_length, device=lengths.device) >= lengths[:, None]
+    mask = torch.zeros(is_beyond.shape, dtype=dtype, device=lengths.device)
+    return mask.masked_fill_(is_beyond, torch.finfo(dtype).min)[:, None, None]
 
 
 def padded(prompts: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Token ids and which of them are real, both (prompts, longest), filled up at the right."""
+    """Token ids (prompts, longest), filled up at the right, and how many of each are real."""
     longest = max(map(len, prompts))
     ids = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=device)
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    return ids, torch.arange(longest, device=device) < lengths[:, None]
+    return ids, torch.tensor([len(prompt) for prompt in prompts], device=device)

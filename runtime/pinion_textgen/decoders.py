@@ -32,9 +32,7 @@ _NEUTRAL_AT_ONE = frozenset({"typical_p", "encoder_repetition_penalty", "guidanc
 
 def decoder_of(model: Any) -> Decoder:
     """Raises CannotBatch."""
-    said = model.generation_config.to_diff_dict()
-    asked = [name for name, value in said.items() if name not in _COVERED and _changes_something(name, value)]
-    if asked:
+    if asked := not_covered(model.generation_config.to_diff_dict()):
         raise CannotBatch(f"its generation_config asks for {', '.join(asked)}")
     if {parameter.device for parameter in model.parameters()} != {model.device}:
         raise CannotBatch("it is spread over several devices")
@@ -44,6 +42,11 @@ def decoder_of(model: Any) -> Decoder:
     if family in causal.FAMILIES and type(model).__name__.endswith(("ForCausalLM", "LMHeadModel")):
         return _of_causal(model)
     raise CannotBatch(f"models of type {family} are not batched yet")
+
+
+def not_covered(said: dict[str, Any]) -> list[str]:
+    """Which of the values of a generation_config would change an answer in a way that a batch does not."""
+    return [name for name, value in said.items() if name not in _COVERED and _changes_something(name, value)]
 
 
 def _changes_something(name: str, value: Any) -> bool:

@@ -9,27 +9,48 @@ from collections import deque
 import torch
 
 from pinion_textgen.admission import Admission, Limits
-from pinion_textgen.decoder import Decoder
+from pinion_textgen.decoder import Decoder, is_lost
+from pinion_textgen.reading import Reading, alike
 from pinion_textgen.request import End, Request, Sequence
 from pinion_textgen.sampler import Sampler
+from pinion_textgen.work import Work
 
 
 class Engine:
     def __init__(self, decoder: Decoder, limits: Limits | None = None) -> None:
         self._decoder = decoder
-        self._sampler = Sampler(decoder.vocabulary, decoder.end_tokens, decoder.device)
-        self._admission = Admission(decoder, limits or Limits())
+        self._sampler = Sampler(decoder.end_tokens, decoder.device)
+        self._limits = limits or Limits()
+        self._admission = Admission(decoder, self._limits)
         self._waiting: deque[Request] = deque()
+        self._reading: deque[Reading] = deque()
         self._running: list[Sequence] = []  # in the order of the rows
+        self._work = Work()
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._waiting or self._running)
+        return bool(self._waiting or self._reading or self._running)
 
     @property
     def rows(self) -> int:
         """Sequences that are being written."""
         return len(self._running)
+
+    @property
+    def tokens(self) -> int:
+        """Written so far."""
+        return self._work.tokens
+
+    def figures(self) -> dict[str, float]:
+        """What it holds at the moment and has done so far, by names that may be shown."""
+        return {
+            "waiting": len(self._waiting) + len(self._being_read),
+            "rows": self.rows,
+            "rows_most": self._limits.rows,
+            "cache_bytes": self._decoder.cache_bytes,
+            "cache_bytes_most": self._admission.bytes_most,
+            **self._work.figures(),
+        }
 
     def submit(self, request: Request) -> None:
         """It will be answered in its turn. Raises ValueError if it never could be."""
@@ -48,22 +69,32 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> None:
-        """Whatever a request's listener hears is heard within. A failing model ends the requests it was working on."""
+        """Whatever a request's listener hears is heard within. A failing model ends the requests it was working on.
+
+        What is raised nevertheless, as when the device is lost, makes the engine useless: `fail` ends what is left.
+        """
         try:
             self._leave_canceled()
-            self._join()
+            self._admit()
+            self._read()
             if self._running:
                 self._write()
         except Exception as error:  # nobody knows what the rows hold now
+            if is_lost(error):
+                raise
             self._fail_running(error)
 
     def fail(self, error: Exception) -> None:
         """Ends all requests there are."""
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        for request in {*waiting, *(each.request for each in self._running)}:
+        requests = {*self._waiting, *self._being_read, *(each.request for each in self._running)}
+        for held in (self._waiting, self._reading, self._running):
+            held.clear()
+        for request in requests:
             request.finish_all(End.FAILED, error)
-        self._running.clear()
+
+    @property
+    def _being_read(self) -> list[Request]:
+        return [request for reading in self._reading for request in reading.requests]
 
     def _leave_canceled(self) -> None:
         for request in {each.request for each in self._running if each.request.is_canceled}:
@@ -71,29 +102,57 @@ class Engine:
         for request in [each for each in self._waiting if each.is_canceled]:
             self._waiting.remove(request)
             request.finish_all(End.CANCELED)
+        for reading in list(self._reading):
+            self._end_canceled(reading)
         self._leave_ended()
 
-    def _join(self) -> None:
+    def _end_canceled(self, reading: Reading) -> None:
+        """What is read together with others is read to its end."""
+        for request in reading.requests:
+            if request.is_canceled:
+                request.finish_all(End.CANCELED)
+        if all(request.is_over for request in reading.requests):
+            reading.stop()
+            self._reading.remove(reading)
+
+    def _admit(self) -> None:
+        if self._reading:
+            return  # nobody overtakes whoever is being read
         requests = self._admission.next_of(self._waiting, self._running)
-        if not requests:
-            return
         for _ in requests:
             self._waiting.popleft()
-        try:
-            self._decoder.join(requests)
-        except Exception as error:  # memory, most likely: those who write go on
-            for request in requests:
-                request.finish_all(End.FAILED, error)
-            return
-        for request in requests:
-            seen = self._decoder.seen(request)
-            for sequence in request.sequences:
-                sequence.newest = seen[-1]
-            self._running += request.sequences
-            self._sampler.join([seen] * len(request.sequences))
+        at_once = self._limits.prompt_tokens_per_step
+        self._reading.extend(Reading(group, self._decoder, at_once) for group in alike(requests, self._decoder.device))
+
+    def _read(self) -> None:
+        """As much as one step may; whoever was read to the end joins."""
+        while self._reading:
+            reading = self._reading[0]
+            try:
+                if not reading.advance():
+                    return
+            except Exception as error:  # memory, most likely: those who write go on
+                if is_lost(error):
+                    raise
+                self._reading.popleft()
+                for request in reading.requests:
+                    request.finish_all(End.FAILED, error)
+            else:
+                self._reading.popleft()
+                self._join(reading.requests)
+
+    def _join(self, requests: list[Request]) -> None:
+        joining = [sequence for request in requests for sequence in request.sequences]
+        self._running += joining
+        seen = [self._decoder.seen(sequence.request) for sequence in joining]
+        for sequence, tokens in zip(joining, seen, strict=True):
+            sequence.newest = tokens[-1]
+        self._sampler.join(seen)
+        self._leave_ended()  # canceled while they were read
 
     def _write(self) -> None:
         newest = torch.tensor([each.newest for each in self._running], device=self._decoder.device)
+        self._work.count(self.rows)
         chosen = self._sampler.choose(self._decoder.decode(newest), self._running)
         for sequence, token in zip(self._running, chosen, strict=True):
             sequence.request.take(sequence, token, token in self._decoder.end_tokens)
@@ -106,7 +165,7 @@ class Engine:
                 self._sampler.leave(row)
                 self._running[row] = self._running[-1]
                 self._running.pop()
-        if not self._running:
+        if not self.is_busy:
             self._decoder.clear()
 
     def _fail_running(self, error: Exception) -> None:

@@ -68,6 +68,8 @@ class Prediction(Table):
     tells_endpoints: Mapped[bool] = mapped_column(server_default=false())
     """Whether its account had endpoints when it was created, so that the others need not be asked for."""
     stream_token: Mapped[str | None] = mapped_column(String(26))
+    streams_files: Mapped[bool] = mapped_column(server_default=false())
+    """Whether all that it streams are files, by its version's schema."""
     delivery: Mapped[int]
     """How often it was put into the queue; part of the queue entry's id."""
     attempt: Mapped[int]

@@ -44,6 +44,13 @@ def test_stream_brings_the_text_in_pieces_and_then_done(instance: Instance):
     assert done == {"event": "done", "data": "{}"}
 
 
+def test_files_that_are_streamed_come_as_files(instance: Instance):
+    *files, done = answer_of(instance, "stream_files.mjs", instance.model("copies_files"), "grüße")
+    assert [file["text"] for file in files] == ["grüße 0", "grüße 1"]
+    assert [file["url"].startswith(f"{instance.address}/v1/outputs/") for file in files] == [True, True]
+    assert done == {"event": "done", "data": "{}"}
+
+
 def test_what_the_model_raised_is_thrown(instance: Instance):
     assert "out of cheese" in answer_of(instance, "run.mjs", instance.model("raises"), {})["error"]
 

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import standardwebhooks
+from replicate.webhook import InvalidSignatureError, Webhooks, WebhookSigningSecret
 
+from tests.acceptance import javascript_client
 from tests.instance import Api, Instance
 from tests.instance import until as until_true
-from tests.receiver import Receiver, SlowReceiver
+from tests.receiver import Delivery, Receiver, SlowReceiver
 
 
 @pytest.fixture
@@ -110,6 +112,61 @@ def test_a_rotated_secret_is_taken_up_by_a_running_sender(instance: Instance, ap
         return True
 
     until_true(is_signed_by_the_newest)
+
+
+@pytest.mark.parametrize("verify", ["python", "javascript"])
+def test_after_a_rotation_clients_trust_webhooks_with_the_new_secret_and_with_the_one_before(
+    instance: Instance, api: Api, echo: str, receiver: Receiver, verify: str
+):
+    if verify == "javascript":
+        javascript_client.require()
+    outdated = command(instance, "rotate", "--overlap-hours", "0").strip()
+    former, newest = [command(instance, "rotate", "--overlap-hours", hours).strip() for hours in ("0", "24")]
+
+    def is_signed_by_both() -> Delivery | None:
+        made = api.create(echo, more={"webhook": receiver.url, "webhook_events_filter": ["completed"]}, text="hello")
+        receiver.wait_for(lambda _: receiver.completed(made["id"]))
+        [delivery] = receiver.completed(made["id"])
+        return delivery if " " in delivery.headers["webhook-signature"] else None
+
+    delivery = until_true(is_signed_by_both)
+    trusts = {"python": python_trusts, "javascript": javascript_trusts}[verify]
+    assert [trusts(instance, delivery, secret) for secret in (newest, former, outdated)] == [True, True, False]
+
+
+def python_trusts(_: Instance, delivery: Delivery, secret: str) -> bool:
+    key = WebhookSigningSecret(key=secret)
+    try:
+        Webhooks.validate(headers=delivery.headers, body=delivery.body.decode(), secret=key, tolerance=300)
+    except InvalidSignatureError:
+        return False
+    return True
+
+
+def javascript_trusts(instance: Instance, delivery: Delivery, secret: str) -> bool:
+    arguments = {name: delivery.headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature")}
+    stdin = json.dumps([{**arguments, "body": delivery.body.decode()}])
+    answer = javascript_client.answer_of(instance, "verify.mjs", secret, stdin=stdin)
+    assert answer["changed"] == [False]
+    return answer["trusted"] == [True]
+
+
+def test_two_hundred_pieces_a_second_make_two_webhooks_a_second_and_the_last_one_has_them_all(
+    instance: Instance, api: Api, receiver: Receiver
+):
+    pieces, events = 1000, ["output", "completed"]
+    more = {"webhook": receiver.url, "webhook_events_filter": events}
+    made = api.create(instance.model("counts_slowly"), more=more, to=pieces, seconds=0.005)
+    receiver.wait_for(lambda _: receiver.completed(made["id"]), seconds=60)
+    *snapshots, last = [delivery.json for delivery in receiver.deliveries]
+    assert last["status"] == "succeeded"
+    assert last["output"] == [f"{number} " for number in range(1, pieces + 1)]
+    assert 1 < len(snapshots) <= 2 * last["metrics"]["predict_time"] + 1
+    lengths = [len(snapshot["output"]) for snapshot in snapshots]
+    assert lengths == sorted(lengths)
+    assert all(
+        snapshot["output"] == last["output"][:length] for snapshot, length in zip(snapshots, lengths, strict=True)
+    )
 
 
 def test_a_receiver_that_does_not_answer_holds_up_no_other(

@@ -9,6 +9,7 @@ import pytest
 from shared import files
 from shared.contract import Status, Visibility
 from shared.database import clock
+from shared.examples import BYTES_MAX
 from shared.file_store import Incoming
 from shared.files import Description
 from shared.settings import Settings
@@ -98,6 +99,20 @@ async def test_only_a_prediction_that_succeeded_of_ones_own_and_of_this_model_is
     assert await shown(client) == []
 
 
+@pytest.mark.parametrize("where", ["input", "output", "logs"])
+async def test_what_is_too_large_to_be_shown_beside_many_models_is_no_example(
+    client: httpx.AsyncClient, rows: Rows, where: str
+) -> None:
+    prediction_id = await succeeded(rows)
+    large = "x" * BYTES_MAX
+    await rows.change(
+        Prediction, Prediction.id == prediction_id, **{where: {"a": large} if where == "input" else large}
+    )
+    answer = await show(client, prediction_id)
+    assert (answer.status_code, "256 KiB" in answer.json()["detail"]) == (422, True)
+    assert (await rows.prediction(prediction_id)).example_since is None
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -163,6 +178,17 @@ async def test_its_files_are_kept_for_as_long_and_expire_afterwards(
     await client.delete(f"{EXAMPLES}/{prediction_id}")
     # By the settings of this test, an output is kept as long as its prediction.
     assert await expiring() == [True, False, True]
+
+
+async def test_a_file_that_an_example_keeps_is_read_listed_and_downloaded_like_others(
+    client: httpx.AsyncClient, rows: Rows, settings: Settings
+) -> None:
+    given = await a_file(rows, settings)
+    await show(client, await succeeded(rows, input={"text": f"http://pinion.test/v1/files/{given}"}))
+    answer = await client.get(f"/v1/files/{given}")
+    assert (answer.status_code, answer.json()["expires_at"]) == (200, None)
+    assert [each["id"] for each in (await client.get("/v1/files")).json()["results"]] == [given]
+    assert (await client.get(answer.json()["urls"]["download"])).content == b"content"
 
 
 async def test_with_its_version_an_example_goes(client: httpx.AsyncClient, rows: Rows, settings: Settings) -> None:

@@ -36,6 +36,7 @@ ATTEMPTS = {
     "POST /v1/predictions/{prediction_id}/cancel": Attempt(),
     # With the id of a prediction, but not its secret.
     "GET /v1/streams/{token}": Attempt(is_open=True),
+    "GET /v1/files/streams/{token}": Attempt(is_open=True),
     "GET /v1/models/{owner}/{name}": Attempt(),
     "PATCH /v1/models/{owner}/{name}": Attempt(body={"description": "mine"}),
     "DELETE /v1/models/{owner}/{name}": Attempt(),
@@ -84,6 +85,7 @@ SCOPES: dict[str, Scope | None] = {
     "GET /v1/predictions/{prediction_id}": Scope.PREDICTIONS_READ,
     "POST /v1/predictions/{prediction_id}/cancel": Scope.PREDICTIONS_WRITE,
     "GET /v1/streams/{token}": None,
+    "GET /v1/files/streams/{token}": None,
     "GET /v1/models": Scope.MODELS_READ,
     "POST /v1/models": Scope.MODELS_WRITE,
     "QUERY /v1/models": Scope.MODELS_READ,

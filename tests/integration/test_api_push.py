@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.contents import PACK_BYTES_MAX, packed
 from shared.database import Database
 from shared.settings import Settings
 from shared.storage import MAX_ENTRIES, version_folder
@@ -17,6 +18,9 @@ from tests.database_fixtures import Rows, serving
 
 PATH = "/v1/models/pinion/pushed/versions"
 FILES = {"cog.yaml": b"predict: predict.py:Predictor\n", "predict.py": b"class Predictor: ...\n", "empty.txt": b""}
+
+
+PACKED = {"packed": 1}
 
 
 def described(files: dict[str, bytes] = FILES) -> list[dict[str, Any]]:
@@ -65,6 +69,31 @@ async def test_a_content_that_was_cut_off_is_asked_for_from_there(client: httpx.
     assert wrong.status_code == 409
     assert "4 bytes of this content are here" in wrong.json()["detail"]
     assert (await send(client, content, offset=4)).status_code == 200
+
+
+async def test_small_contents_come_in_one_pack(client: httpx.AsyncClient, settings: Settings):
+    files = FILES | {"none": b"", "a": b"a" * 70_000}
+    pack = packed(files.values())
+    half = await client.put(f"/v1/contents/{digest(pack)}", params=PACKED | {"size": len(pack)}, content=pack[:9])
+    assert (half.status_code, half.json()) == (202, {"received": 9})
+    assert (await client.post(PATH, json={"files": described(files)})).status_code == 202
+    assert (await send(client, pack, offset=9, **PACKED)).status_code == 200
+    made = await client.post(PATH, json={"files": described(files)})
+    assert made.status_code == 201
+    folder = version_folder(settings.home, made.json()["id"])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    assert (await send(client, pack, **PACKED)).status_code == 200, "again does no harm"
+
+
+@pytest.mark.parametrize("pack", [b"\0", b"\0\0\0\5four", packed([b"whole"])[:-1]])
+async def test_a_pack_that_ends_within_a_content_is_refused(client: httpx.AsyncClient, pack: bytes):
+    answer = await send(client, pack, **PACKED)
+    assert (answer.status_code, "ends within a content" in answer.json()["detail"]) == (422, True)
+
+
+async def test_a_pack_has_to_fit_in_main_memory(client: httpx.AsyncClient):
+    answer = await client.put(f"/v1/contents/{'a' * 64}", params=PACKED | {"size": PACK_BYTES_MAX + 1}, content=b"")
+    assert answer.status_code == 413
 
 
 async def test_a_content_that_is_longer_than_announced_or_another_is_refused(client: httpx.AsyncClient):

@@ -192,6 +192,18 @@ async def test_prometheus_reads_queues_workers_models_webhooks_and_this_process(
     assert shown.of("process_resident_memory_bytes") > 0
 
 
+async def test_prometheus_reads_what_a_models_process_tells_of_itself(
+    settings: Settings, rows: Rows, alive: Host, client: httpx.AsyncClient
+) -> None:
+    version_id = await installed(settings, rows, "tells_of_its_process")
+    assert (await alive.run(rows, version_id, input={})).status == "succeeded"
+    await held(client, "warm")
+    shown = await figures(client)
+    labels = (alive.presence.id, "pinion/echo", version_id[:12])
+    assert shown.of("pinion_model_figure", *labels, "cache.size") == 4
+    assert shown.of("pinion_model_figure", *labels, "steps") == 5
+
+
 async def test_figures_stand_for_routes_and_not_for_what_strangers_ask_for(client: httpx.AsyncClient) -> None:
     for path in ("/v1/nowhere/at/all", "/v1/models/pinion/nobody"):
         await client.get(path)

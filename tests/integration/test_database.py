@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.database import Database, Transaction, clock, open_engine
+from shared.database import Database, Patience, Transaction, clock, open_engine
 from shared.ids import new_id
 from shared.queue import RedisPool
 from shared.settings import Settings
@@ -252,7 +252,7 @@ async def test_a_write_waits_for_another_no_longer_than_for_a_connection(servers
     if servers.name != "embedded":
         pytest.skip("Postgres has many writers")
     async with redis_at(settings.redis_url) as redis:
-        database = Database(settings, redis, checkout_seconds=0.05)
+        database = Database(settings, redis, Patience(checkout=0.05, statement=5.0))
         async with database.transaction():
             with pytest.raises(PoolTimeoutError, match="another write"):
                 async with database.single_statement():

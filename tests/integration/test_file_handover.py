@@ -1,6 +1,7 @@
 """A model may overwrite or remove a file as soon as it goes on: until then what it handed out has been stored."""
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,15 +15,14 @@ from shared.errors import FileUnavailable
 from shared.settings import Settings
 from tests.database_fixtures import Rows
 from tests.host import Host, installed
-from tests.model_processes import Heard, Start, content_of
+from tests.model_processes import PREDICTORS, Heard, Start, content_of
 from worker.events import Done, Event, Output
 from worker.outputs import OutputFiles
 
 BYTES_BEFORE = 3_000_000
-both_kinds = pytest.mark.parametrize("predictor", ["overwrites_its_file", "overwrites_its_file_async"])
 
 
-@both_kinds
+@pytest.mark.parametrize("predictor", ["overwrites_its_file", "overwrites_its_file_async"])
 async def test_each_item_holds_what_was_in_the_file_when_it_was_yielded(
     settings: Settings, rows: Rows, host: Host, client: httpx.AsyncClient, predictor: str
 ) -> None:
@@ -54,8 +54,17 @@ class Holding(Heard):
         return self.taken if isinstance(event, Output) else None
 
 
-@both_kinds
-async def test_the_model_waits_until_its_file_is_taken(start: Start, predictor: str) -> None:
+@pytest.fixture(params=["overwrites_its_file", "overwrites_its_file_async", "in threads"])
+def predictor(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param != "in threads":
+        return PREDICTORS / request.param
+    folder: Path = shutil.copytree(PREDICTORS / "overwrites_its_file", tmp_path / "in_threads")
+    with (folder / "cog.yaml").open("a") as manifest:
+        manifest.write("concurrency: {max: 2}\n")
+    return folder
+
+
+async def test_the_model_waits_until_its_file_is_taken(start: Start, predictor: Path) -> None:
     process, holding = await start(predictor), Holding()
     running = asyncio.create_task(process.predict("p1", _texts("one", "two"), holding.take_later))
     await holding.until(lambda heard: bool(heard.items))
@@ -66,8 +75,7 @@ async def test_the_model_waits_until_its_file_is_taken(start: Start, predictor: 
     assert holding.items == [file, file]
 
 
-@both_kinds
-async def test_a_cancel_ends_the_wait_and_the_model_cleans_up(start: Start, predictor: str) -> None:
+async def test_a_cancel_ends_the_wait_and_the_model_cleans_up(start: Start, predictor: Path) -> None:
     process, holding = await start(predictor), Holding()
     running = asyncio.create_task(process.predict("p1", _texts("one", "two"), holding.take_later))
     await holding.until(lambda heard: bool(heard.items))

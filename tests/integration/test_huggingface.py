@@ -4,6 +4,7 @@ import importlib
 import shutil
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.hub import (  # noqa: E402
     pooling,
     tiny_bert,
     tiny_berts,
+    tiny_judge,
     tiny_llama,
     word_tokenizer,
 )
@@ -132,6 +134,62 @@ def test_each_kind_of_encoder_answers_in_the_way_of_its_task(hub: Hub, load: Any
     vectors = torch.tensor(answers["feature-extraction"])
     assert vectors.shape == (2, 32)
     assert torch.allclose(vectors.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+WORDS = ("the", "quick", "fox", "Ada", "lazy", "dog")
+
+
+def texts(count: int) -> list[str]:
+    """Of all lengths."""
+    random = Random(2)
+    return [" ".join(random.choices(WORDS, k=random.randint(1, 12))) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("task", "given"),
+    [
+        ("text-classification", [{"text": text, "top_k": 1 + len(text) % 2} for text in texts(12)]),
+        ("token-classification", [{"text": text} for text in texts(12)]),
+        ("fill-mask", [{"text": f"{text} [MASK]", "top_k": 3} for text in texts(12)]),
+        ("feature-extraction", [{"texts": texts(count), "normalize": count % 2 == 0} for count in range(1, 9)]),
+        (
+            "zero-shot-classification",
+            [{"text": text, "candidate_labels": ["glad", "sad", "dog"][: 2 + len(text) % 2]} for text in texts(8)],
+        ),
+    ],
+)
+def test_what_comes_together_is_answered_as_each_alone(
+    hub: Hub, load: Any, task: str, given: list[dict[str, Any]]
+) -> None:
+    models = {**tiny_berts(), "zero-shot-classification": tiny_judge()}
+    hub.add("ada/bert", models[task], word_tokenizer(), README__md=model_card(task))
+    loaded = load("hf:ada/bert")
+    passes: list[int] = []
+    run = loaded.predictor.gathering._run
+
+    def counted(contents: list[Any], common: Any) -> Any:
+        passes.append(len(contents))
+        return run(contents, common)
+
+    loaded.predictor.gathering._run = counted
+    together = loaded.predict_together(*given)
+    assert max(passes) > 1
+    assert len(passes) < sum(passes)
+    for each, answer in zip(given, together, strict=True):
+        assert_alike(answer, loaded.predict(**each))
+
+
+def assert_alike(one: Any, other: Any) -> None:
+    """But for rounding."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, list):
+        assert len(one) == len(other)
+        for pair in zip(one, other, strict=True):
+            assert_alike(*pair)
+    else:
+        assert one == (pytest.approx(other, rel=1e-4, abs=1e-5) if isinstance(other, float) else other)
 
 
 def test_a_text_without_its_mask_is_refused(hub: Hub, load: Any) -> None:

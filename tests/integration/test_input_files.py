@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable
 from hashlib import sha256
 from ipaddress import ip_network
@@ -230,6 +231,29 @@ async def test_a_cancel_ends_a_prediction_whose_input_is_still_on_its_way(
     assert monotonic() - asked < 1
     assert (await rows.prediction(row.id)).status == Status.CANCELED
     assert existing_folders(settings.home) == {}
+
+
+async def test_a_model_is_kept_up_while_the_input_of_its_prediction_is_on_its_way(
+    settings: Settings, rows: Rows, host: Host, file_server: FileServer
+) -> None:
+    version_id = await installed(settings, rows, "describes_files")
+    may_come = threading.Event()
+    url = file_server.gives("/late", CONTENT)
+    give = file_server.behaviours["/late"]
+    file_server.does("/late", lambda handler: give(handler) if may_come.wait(30) else None)
+    row = await rows.waiting(version_id=version_id, input={"file": url})
+    running = asyncio.create_task(host.predict(version_id, row.id))
+    await until(lambda: file_server.asked)
+    resident = host.residency.resident(version_id)
+    group = resident.group
+    await resident.unload()
+    assert group
+    assert resident.group == group
+    may_come.set()
+    await running
+    assert (await rows.prediction(row.id)).status == Status.SUCCEEDED
+    await resident.unload()
+    assert resident.group is None
 
 
 async def test_a_cancel_that_came_first_keeps_the_input_from_being_fetched(

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
@@ -36,6 +37,25 @@ class Predictor:
             time.sleep(0.01)
 
     def predict(self) -> str:
+        return "well"
+"""
+
+SECOND_WAITS = """
+import pathlib, time
+
+def wait():
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+
+class Predictor:
+    def setup(self):
+        if pathlib.Path("busy").exists():
+            pathlib.Path("setting up").touch()
+            wait()
+
+    def predict(self) -> str:
+        pathlib.Path("busy").touch()
+        wait()
         return "well"
 """
 
@@ -184,6 +204,29 @@ async def test_where_work_waits_processes_are_added_up_to_the_maximum_and_no_fur
 
 async def _all_begun(rows: Rows, ids: list[str]) -> bool:
     return all([(await rows.prediction(each)).status == Status.PROCESSING for each in ids])
+
+
+async def test_what_waits_for_a_process_that_is_being_added_is_starting_until_it_is_ready(
+    settings: Settings, rows: Rows, honest: Host
+) -> None:
+    version_id = await rows.add_version()
+    folder = version_folder(settings.home, version_id)
+    folder.mkdir(parents=True)
+    (folder / "cog.yaml").write_text("predict: predict.py:Predictor\n")
+    (folder / "predict.py").write_text(SECOND_WAITS)
+    await rows.deployed("wide", version_id=version_id, max_instances=2)
+    resident = honest.residency.resident(version_id)
+    await until(lambda: resident.may_grow)
+    async with taking(honest, version_id):
+        await rows.waiting(version_id=version_id, input={})
+        await until(lambda: (folder / "busy").exists())
+        second = await rows.waiting(version_id=version_id, input={})
+        await until(lambda: (folder / "setting up").exists())
+        before = datetime.now(UTC) - timedelta(milliseconds=1)  # SQLite keeps no more
+        (folder / "go").touch()
+        await until(lambda: _has_succeeded(rows, second.id))
+        begun = (await rows.prediction(second.id)).started_at
+        assert begun >= before
 
 
 async def test_a_process_for_which_there_is_no_memory_is_not_added(

@@ -58,6 +58,34 @@ async def test_metrics_come_between_the_items(start: Start):
     assert heard.events == [Output(1), Metric("tokens", 2, "replace"), Metric("tokens", 3, "incr"), Output(2)]
 
 
+async def test_a_lost_device_fails_what_runs_and_ends_the_process(start: Start):
+    process = await start("loses_its_device", seconds=12 * PATIENCE_SECONDS)  # it imports torch
+    assert (await run(process, length=3)).output == 3
+    assert {name: process.figures.values[f"engine.{name}"] for name in ("tokens", "rows", "waiting")} == {
+        "tokens": 3,
+        "rows": 0,
+        "waiting": 0,
+    }
+    told = [{"length": 100_000}, {"length": 100_000}, {"length": 100_000, "loses": True}]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        runs = (process.predict(f"lost {number}", given, Heard().take) for number, given in enumerate(told))
+        all_ended = await asyncio.gather(*runs)
+    for ended in all_ended:
+        assert ended.status == "failed"
+        assert "The model failed while it wrote: CUDA error: an illegal memory access" in (ended.error or "")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await process.wait_closed()
+    assert process.fault is not None
+    assert "The device is lost, so this process ends" in process.stray_logs
+
+
+async def test_what_is_recorded_outside_a_prediction_tells_of_the_process(start: Start):
+    process, heard = await start("tells_of_its_process"), Heard()
+    await run(process, heard)
+    assert heard.events == [Metric("tokens", 5, "replace")]
+    assert process.figures.values == {"cache.size": 4, "steps": 5}
+
+
 async def test_all_that_is_printed_is_heard_in_order_and_before_the_end(start: Start):
     process = await start("prints_everywhere")
     for _ in range(20):

@@ -27,8 +27,9 @@ async def test_predictions_run_stream_and_are_canceled(start: Start, python: Pat
 
 
 @every_python
-async def test_several_at_once_keep_their_logs(start: Start, python: Path):
-    process = await start("runs_together", python=python)
+@pytest.mark.parametrize("model", ["runs_together", "runs_together_in_threads"])
+async def test_several_at_once_keep_their_logs(start: Start, python: Path, model: str):
+    process = await start(model, python=python)
     heard = {name: Heard() for name in ("ann", "bob", "cid")}
     await asyncio.gather(*(process.predict(name, _together(name), said.take) for name, said in heard.items()))
     for name, said in heard.items():

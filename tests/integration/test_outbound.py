@@ -1,6 +1,5 @@
 """The outbound client against a real local listener: what it must never reach, and how it behaves when it may."""
 
-import asyncio
 import socket
 import ssl
 import time
@@ -23,38 +22,12 @@ from shared.errors import (
     OutboundError,
 )
 from tests.certificate import KEY_AND_CERTIFICATE
-from tests.listener import Behaviour, Listener, answering, drip_feeding, hanging, hanging_up
+from tests.listener import Behaviour, Listener, answering, drip_feeding, hanging, hanging_up, pouring
+from tests.private_hosts import ELSEWHERE
+from tests.private_hosts import LOOPBACK as SPELLINGS
 from worker.outbound import Answer, Outbound, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
-BLOCKED_HOSTS = [
-    "127.0.0.1",
-    "127.0.0.1.",
-    "127。0。0。1",
-    "①②⑦.0.0.1",
-    "localhost",
-    "[::1]",
-    "[::]",
-    "[::ffff:127.0.0.1]",
-    "0x7f000001",
-    "0x7f.1",
-    "2130706433",
-    "017700000001",
-    "0177.1",
-    "127.1",
-    "0",
-    "user:password@127.0.0.1",
-    "%31%32%37.0.0.1",
-    "10.0.0.1",
-    "169.254.169.254",
-    "2852039166",
-    "100.100.100.200",
-    "224.0.0.1",
-    "[64:ff9b::7f00:1]",
-    "[64:ff9b::a9fe:a9fe]",
-    "[2002:7f00:1::]",
-    "[fd00:ec2::254]",
-]
 
 
 @pytest.fixture
@@ -76,7 +49,7 @@ async def deliver(url: str, allowed: list[IPNetwork] = LOOPBACK, seconds: float 
         return await post(client, url, b"{}", {"content-type": "application/json"}, total=timedelta(seconds=seconds))
 
 
-@pytest.mark.parametrize("host", BLOCKED_HOSTS)
+@pytest.mark.parametrize("host", [*SPELLINGS, *ELSEWHERE])
 async def test_no_spelling_of_a_private_address_reaches_the_listener(listener: Listener, host: str) -> None:
     with pytest.raises(OutboundError) as caught:
         await deliver(listener.url(host), allowed=[])
@@ -169,21 +142,10 @@ async def test_a_silent_receiver_is_cut_off_by_the_wall_clock(listener: Listener
         await deliver(listener.url(), seconds=0.2)
 
 
-async def test_of_a_huge_answer_only_the_beginning_is_read(listener: Listener) -> None:
-    sent = 0
-
-    async def pouring(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
-        while sent < 100_000_000:
-            writer.write(b"x" * 65_536)
-            await writer.drain()
-            sent += 65_536
-
+async def test_of_an_answer_without_an_end_only_the_beginning_is_read(listener: Listener) -> None:
     listener.behaviour = pouring
     answer = await deliver(listener.url())
     assert (answer.status, answer.head) == (200, b"x" * 4096)
-    assert sent < 20_000_000
 
 
 async def test_an_answer_just_under_the_cap_leaves_the_connection_usable(listener: Listener) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, func, select
 
+from shared import webhook_messages
 from shared.contract import WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
-from shared.queue import DELIVER_QUEUE, RedisPool, open_redis
+from shared.queue import DUE_QUEUE, RedisPool, open_redis
 from shared.settings import Settings
 from shared.tables import WebhookAttempt, WebhookMessage
-from tests.database_fixtures import Rows, until
+from tests.database_fixtures import LONG_AGO, Rows, until
 from tests.receiver import Receiver, SlowReceiver
 from worker import receivers
 from worker.deliver import Sender
@@ -190,9 +191,9 @@ async def test_the_backlog_of_one_receiver_does_not_keep_the_sweep_from_ringing_
     [last] = await owing(rows, "http://127.0.0.1:2/hook", 1)
     for url, age in (("http://127.0.0.1:1", 60), ("http://127.0.0.1:2", 10)):
         await rows.change(WebhookMessage, WebhookMessage.url.startswith(url), next_attempt_at=clock(-age))
-    await redis.delete(DELIVER_QUEUE)
+    await redis.delete(DUE_QUEUE)
     await Sweep(settings, rows.database, new_id())._ring_for_webhooks()
-    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DELIVER_QUEUE)]
+    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DUE_QUEUE)]
     assert len(rung) == 3
     assert last.id in rung
 
@@ -223,9 +224,9 @@ async def test_an_account_with_many_hosts_does_not_keep_the_sweep_from_ringing_f
     another = await Rows.made(rows.database, "ada")
     owed = await owing(another, "http://127.0.0.1:9", 2)
     await rows.change(WebhookMessage, WebhookMessage.account_id == another.account_id, next_attempt_at=clock(-10))
-    await redis.delete(DELIVER_QUEUE)
+    await redis.delete(DUE_QUEUE)
     await Sweep(settings, rows.database, new_id())._ring_for_webhooks()
-    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DELIVER_QUEUE)]
+    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DUE_QUEUE)]
     assert {row.id for row in owed} < set(rung)
     assert len(rung) == 4
 
@@ -287,3 +288,14 @@ async def test_as_replicate_does_it_a_message_is_given_up_within_a_minute(
     [message] = await rows.messages(row.id)
     assert (message.state, message.attempts) == ("dead", 7)
     assert message.reason == "Given up after 7 attempts: HTTP 500"
+
+
+async def test_a_replay_of_ten_thousand_is_rung_for_by_age_a_batch_at_a_time(
+    settings: Settings, rows: Rows, redis: RedisPool
+) -> None:
+    ids = await rows.given_up("http://127.0.0.1:9/hook", 10_000)
+    assert await webhook_messages.replay_since(rows.database, rows.account_id, LONG_AGO, "dead") == len(ids)
+    await redis.delete(DUE_QUEUE)
+    await Sweep(settings, rows.database, new_id())._ring_for_webhooks()
+    rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DUE_QUEUE)]
+    assert rung == ids[:500]

@@ -12,12 +12,13 @@ import pytest
 import standardwebhooks
 from sqlalchemy import Row, func, select
 
+from shared import webhook_messages
 from shared.contract import WebhookEvent
 from shared.database import Database
 from shared.queue import RedisPool
 from shared.settings import Settings
 from shared.tables import WebhookMessage
-from tests.database_fixtures import Backend, Rows, outage, until
+from tests.database_fixtures import LONG_AGO, Backend, Rows, outage, until
 from tests.receiver import Delivery, Receiver, SlowReceiver, serving
 from tests.senders import Senders, senders
 
@@ -176,3 +177,18 @@ async def test_messages_that_wait_outlive_an_outage_of_the_database_and_an_empti
     await until(lambda: _are_all_delivered(rows.database), 60)
     assert_each_came(rows, slow_receiver, owed)
     assert_nothing_came_twice(slow_receiver, owed)
+
+
+async def test_what_is_new_does_not_wait_for_a_long_replay(rows: Rows, several: Senders, receiver: Receiver) -> None:
+    number = 600
+    ids = await rows.given_up(f"{receiver.url}/again", number)
+    several.start()
+    assert await webhook_messages.replay_since(rows.database, rows.account_id, LONG_AGO, "dead") == number
+    await until(lambda: receiver.deliveries)
+    [news] = await owing(rows, f"{receiver.url}/new", 1)
+    await until(lambda: _are_all_delivered(rows.database), 60)
+    [told] = await rows.messages(news.id)
+    came = [delivery.headers["webhook-id"] for delivery in receiver.deliveries]
+    assert came.index(told.id) < number / 2
+    came.remove(told.id)
+    assert sorted(came) == ids

@@ -16,7 +16,7 @@ from shared.database import Database, clock
 from shared.ids import new_id
 from shared.lifecycle import Progress
 from shared.live import Chunk, channel, replay
-from shared.queue import BUILD_QUEUE, DELIVER_QUEUE, BuildJob, PredictJob, RedisPool, missing, predict_queue
+from shared.queue import BUILD_QUEUE, DUE_QUEUE, BuildJob, PredictJob, RedisPool, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Leadership, Prediction, Version, WebhookMessage, Worker
 from shared.tasks import end
@@ -437,9 +437,9 @@ async def test_the_bell_is_rung_for_messages_that_are_overdue(
     row = await rows.ended(webhook="http://127.0.0.1:9/", webhook_events=COMPLETED)
     mine = WebhookMessage.prediction_id == row.id
     await rows.change(WebhookMessage, mine, state=state, attempts=attempts, next_attempt_at=clock(due))
-    await redis.delete(DELIVER_QUEUE)
+    await redis.delete(DUE_QUEUE)
     await sweep.tick()
-    jobs = await redis.queued_jobs(queue_name=DELIVER_QUEUE)
+    jobs = await redis.queued_jobs(queue_name=DUE_QUEUE)
     assert [list(job.args) for job in jobs] == ([[row.id]] if rung else [])
 
 
@@ -448,10 +448,10 @@ async def test_ringing_for_a_message_nobody_takes_does_not_fill_the_queue(
 ) -> None:
     row = await rows.ended(webhook="http://127.0.0.1:9/", webhook_events=COMPLETED)
     await rows.change(WebhookMessage, WebhookMessage.prediction_id == row.id, next_attempt_at=clock(-10))
-    await redis.delete(DELIVER_QUEUE)
+    await redis.delete(DUE_QUEUE)
     for _ in range(5):
         await sweep.tick()
-    assert await redis.zcard(DELIVER_QUEUE) == 1
+    assert await redis.zcard(DUE_QUEUE) == 1
 
 
 async def test_what_a_sender_of_this_host_was_delivering_when_it_died_is_due_at_once(
@@ -464,11 +464,11 @@ async def test_what_a_sender_of_this_host_was_delivering_when_it_died_is_due_at_
         mine = WebhookMessage.prediction_id == row.id
         in_flight = {"state": "delivering", "attempts": 1, "claimed_by": sender, "next_attempt_at": clock(30)}
         await rows.change(WebhookMessage, mine, **in_flight)
-    await redis.delete(DELIVER_QUEUE)
+    await redis.delete(DUE_QUEUE)
     leave_sign(settings, dead)
     with living(settings.home, alive):
         await until(lambda: _ticks_and_rings(redis, sweep))
-    [job] = await redis.queued_jobs(queue_name=DELIVER_QUEUE)
+    [job] = await redis.queued_jobs(queue_name=DUE_QUEUE)
     assert list(job.args) == [lanes[dead].id]
     assert not sign_of(settings.home, dead).exists()
 
@@ -483,7 +483,7 @@ async def test_the_place_of_a_leader_that_died_is_free_at_once(settings: Setting
 
 async def _ticks_and_rings(redis: RedisPool, sweep: Sweep) -> bool:
     await sweep.tick()
-    return bool(await redis.zcard(DELIVER_QUEUE))
+    return bool(await redis.zcard(DUE_QUEUE))
 
 
 async def _ticks_and_leads(rows: Rows, sweep: Sweep) -> bool:

@@ -61,10 +61,10 @@ def inventory(folder: Path, memory: Path, read: list[int]) -> list[Entry]:
 
 
 def test_a_link_to_a_file_counts_as_the_file(tmp_path: Path) -> None:
-    write(tmp_path, "cache/blob", "model/a")
-    (tmp_path / "model" / "weights.bin").symlink_to(tmp_path / "cache" / "blob")
+    write(tmp_path, "model/a/blob")
+    (tmp_path / "model" / "weights.bin").symlink_to("a/blob")
     [_, weights] = inventory(tmp_path / "model", tmp_path / "memory.db", [])
-    assert (weights.path, weights.size) == ("weights.bin", len("cache/blob"))
+    assert (weights.path, weights.size) == ("weights.bin", len("model/a/blob"))
 
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

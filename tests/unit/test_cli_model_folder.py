@@ -81,11 +81,30 @@ def test_links_that_lead_nowhere_or_elsewhere_are_left_out_and_told(tmp_path: Pa
     (tmp_path / "model" / "weights").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "model" / "file").symlink_to(tmp_path / "elsewhere" / "a")
     files, remarks = look(tmp_path / "model")
-    assert files == ["cog.yaml", "file"]
+    assert files == ["cog.yaml"]
     assert sorted(remarks) == [
+        "file is a link that leads out of the folder: left out.",
         "gone.bin is a link to nowhere: left out.",
         "weights is a link that leads out of the folder: left out.",
     ]
+
+
+def test_links_to_files_elsewhere_are_followed_where_they_are_meant(tmp_path: Path) -> None:
+    write(tmp_path, "elsewhere/a", "model/cog.yaml")
+    (tmp_path / "model" / "file").symlink_to(tmp_path / "elsewhere" / "a")
+    assert files_of(tmp_path / "model", print, may_lead_out=True) == ["cog.yaml", "file"]
+
+
+def test_a_link_to_a_file_of_the_model_is_sent_as_that_file_unless_it_is_ignored(tmp_path: Path) -> None:
+    write(tmp_path, "v1/model.bin", "secrets/key", ".git/config")
+    (tmp_path / "model.bin").symlink_to("v1/model.bin")
+    (tmp_path / "latest.bin").symlink_to("model.bin")
+    (tmp_path / "key").symlink_to("secrets/key")
+    (tmp_path / "config").symlink_to(".git/config")
+    (tmp_path / ".dockerignore").write_text(".dockerignore\nsecrets\n")
+    files, remarks = look(tmp_path)
+    assert files == ["latest.bin", "model.bin", "v1/model.bin"]
+    assert remarks == [f"{name} is a link to what is not sent: left out." for name in ("config", "key")]
 
 
 def test_what_is_ignored_is_not_sent_by_way_of_a_link_either(tmp_path: Path) -> None:

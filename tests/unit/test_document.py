@@ -62,7 +62,14 @@ OF_REPLICATE = {
     "trainings.list",
     "webhooks.default.secret.get",
 }
-NEEDS_NO_TOKEN = {"predictions.stream", "files.download", "outputs.download", "health.live", "health.ready"}
+NEEDS_NO_TOKEN = {
+    "predictions.stream",
+    "predictions.stream_files",
+    "files.download",
+    "outputs.download",
+    "health.live",
+    "health.ready",
+}
 
 
 def references(node: Any) -> Iterator[str]:

@@ -2,17 +2,20 @@
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
+from transformers import LlamaForCausalLM
 
-from tests.text_models import generated, made, prompts  # first: it finds the runtime
+from tests.text_models import DEVICE, generated, made, prompts  # first: it finds the runtime
 
 from pinion_textgen.admission import Limits  # isort: skip
 from pinion_textgen.batching import Batching, WritingFailed  # isort: skip
-from pinion_textgen.decoders import decoder_of  # isort: skip
+from pinion_textgen.decoders import CannotBatch, decoder_of  # isort: skip
 from pinion_textgen.engine import Engine  # isort: skip
 from pinion_textgen.one_by_one import OneByOne  # isort: skip
 from pinion_textgen.options import Options  # isort: skip
@@ -90,13 +93,42 @@ class Breaking(T5Decoder):
         raise RuntimeError("the device is lost")
 
 
-async def test_a_broken_engine_leaves_nobody_waiting(model: Any) -> None:
-    writer = Batching(Engine(Breaking(model), Limits(rows=1)))
+async def test_a_broken_engine_leaves_nobody_waiting_and_then_is_left(model: Any) -> None:
+    left: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    writer = Batching(Engine(Breaking(model), Limits(rows=1)), leave=left.set_result)
     answers = await asyncio.gather(
         *(all_of(writer, prompt) for prompt in prompts(Random(8), 3)), return_exceptions=True
     )
     assert [type(answer) for answer in answers] == [WritingFailed] * 3
     assert {str(answer) for answer in answers} == {"The model failed while it wrote: the device is lost"}
+    async with asyncio.timeout(10):
+        assert str(await left) == "the device is lost"
+    with pytest.raises(WritingFailed, match="the device is lost"):
+        await all_of(writer, [5])
+
+
+async def test_whoever_watches_hears_what_the_engine_holds_and_has_done(model: Any) -> None:
+    told: asyncio.Queue[dict[str, float]] = asyncio.Queue()
+    writer = Batching(Engine(decoder_of(model), Limits(rows=2, cache_bytes=1 << 24)), told.put_nowait)
+    await asyncio.gather(*(all_of(writer, prompt, Options(5, min_new_tokens=5)) for prompt in prompts(Random(8), 3)))
+    async with asyncio.timeout(10):
+        while (last := await told.get())["tokens"] < 15:
+            pass
+    assert (last["tokens"], last["steps"], last["steps_of_up_to_1"], last["steps_of_up_to_2"]) == (15, 10, 5, 10)
+    assert (last["rows_most"], last["cache_bytes"], last["cache_bytes_most"]) == (2, 0, 1 << 24)
+
+
+async def test_a_model_that_one_device_cannot_hold_says_so_and_answers_one_at_a_time(tmp_path: Path) -> None:
+    whole, [prompt] = made("llama"), prompts(Random(8), 1)
+    whole.save_pretrained(tmp_path / "whole")
+    parts = ("model.embed_tokens", "model.layers.0", "model.norm", "model.rotary_emb", "lm_head")
+    places = {**dict.fromkeys(parts, DEVICE.type), "model.layers.1": "disk"}
+    spread = LlamaForCausalLM.from_pretrained(
+        tmp_path / "whole", device_map=places, offload_folder=tmp_path / "rest", dtype=torch.float32
+    ).eval()
+    with pytest.raises(CannotBatch, match="spread over several devices"):
+        decoder_of(spread)
+    assert await all_of(OneByOne(spread), prompt) == generated(whole, prompt, max_new_tokens=12)
 
 
 async def test_a_failing_generate_is_told(model: Any) -> None:

@@ -10,7 +10,7 @@ from transformers.generation import (
     TopPLogitsWarper,
 )
 
-from tests.text_models import VOCABULARY  # first: it finds the runtime
+from tests.text_models import DEVICE, VOCABULARY  # first: it finds the runtime
 
 from pinion_textgen.options import Options  # isort: skip
 from pinion_textgen.request import Request, Sequence  # isort: skip
@@ -30,6 +30,7 @@ SETTINGS = [
         (9.0, 0.9, 280, 1.0),
         (2.0, 0.8, 5, 1.1),
         (1.0, 0.01, 0, 1.0),
+        (4.0, 0.97, 100, 1.0),
     ]
 ]
 
@@ -67,9 +68,9 @@ def test_every_token_is_drawn_as_often_as_generate_would() -> None:
     sequences = [sequence_with(options) for options in SETTINGS]
     counts = torch.zeros(len(SETTINGS), VOCABULARY)
     for _ in range(DRAWS):
-        sampler = Sampler(VOCABULARY, frozenset({END}), torch.device("cpu"))
+        sampler = Sampler(frozenset({END}), DEVICE)
         sampler.join(seen)
-        chosen = sampler.choose(scores, sequences)
+        chosen = sampler.choose(scores.to(DEVICE, copy=True), sequences)
         counts[torch.arange(len(SETTINGS)), chosen] += 1
     wanted = torch.stack([expected(*each) for each in zip(scores, seen, SETTINGS, strict=True)])
     assert (counts[wanted == 0] == 0).all()
@@ -83,11 +84,11 @@ def test_an_answer_may_not_end_too_early(written: int) -> None:
     sequence.tokens = [5] * written
     scores = torch.zeros(1, VOCABULARY)
     scores[0, END] = 9
-    sampler = Sampler(VOCABULARY, frozenset({END}), torch.device("cpu"))
+    sampler = Sampler(frozenset({END}), DEVICE)
     sampler.join([[0]])
     processor = MinNewTokensLengthLogitsProcessor(1, options.min_new_tokens, END)
     wanted = processor(torch.tensor([[0, *sequence.tokens]]), scores.clone()).argmax(-1).tolist()
-    assert sampler.choose(scores, [sequence]) == wanted
+    assert sampler.choose(scores.to(DEVICE, copy=True), [sequence]) == wanted
 
 
 @pytest.mark.parametrize(

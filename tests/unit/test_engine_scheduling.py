@@ -1,5 +1,6 @@
 """Who is in the batch and when: arrival, memory, cancels, and what a failure costs."""
 
+from collections.abc import Generator
 from random import Random
 from typing import Any
 
@@ -99,8 +100,7 @@ def test_memory_bounds_who_runs_at_once_and_all_are_answered(decoder: Any) -> No
     while engine.is_busy:
         engine.step()
         most = max(most, engine.rows)
-        held = sum(tensor.nbytes for cache in decoder.caches for tensor in (*cache.keys, *cache.values))
-        assert held <= of_eight
+        assert decoder.cache_bytes <= of_eight
     assert most == 8
     assert written(requests) == [30] * 30
 
@@ -115,11 +115,47 @@ def test_reading_prompts_never_keeps_others_from_writing(decoder: Any) -> None:
     before = engine.rows
     while engine.rows < 40:
         engine.step()
-        assert engine.rows - before >= 1
+        assert engine.rows > before
         joined = [request for request in others if len(request.sequences[0].tokens) == 1]
-        assert len(joined) == 1 or len(joined) * max(len(request.prompt) for request in joined) <= 100
+        assert sum(len(request.prompt) for request in joined) <= 100
         before = engine.rows
     assert written([first])[0] > 5
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "umt5"])
+def test_a_long_prompt_is_read_over_several_steps_while_others_write(family: str) -> None:
+    model = made(family)
+    engine = Engine(decoder_of(model), Limits(prompt_tokens_per_step=20))
+    writing, canceled, behind = (Request(prompt, Options(30, min_new_tokens=30)) for prompt in prompts(Random(3), 3, 9))
+    long = Request(prompts(Random(4), 1, 1)[0] * 61, Options(8))
+    for request in (writing, long, behind):
+        engine.submit(request)
+    steps = 0
+    while not long.sequences[0].tokens:
+        engine.step()
+        steps += 1
+        assert written([writing]) == [steps]
+        assert not behind.sequences[0].tokens or long.sequences[0].tokens
+    assert steps > 2 if family == "umt5" else steps > 3  # it has two layers, which are read one at a time
+    engine.submit(canceled)
+    run(engine)
+    assert long.sequences[0].tokens == generated(model, long.prompt, max_new_tokens=8)
+    for request in (writing, behind, canceled):
+        assert request.sequences[0].tokens == generated(model, request.prompt, max_new_tokens=30, min_new_tokens=30)
+
+
+def test_a_prompt_that_is_being_read_can_be_canceled(decoder: Any) -> None:
+    engine = Engine(decoder, Limits(rows=1, prompt_tokens_per_step=5))
+    long, after = Request([7] * 60, Options(8)), Request([5, 6], Options(8))
+    engine.submit(long)
+    engine.submit(after)
+    engine.step()
+    assert engine.rows == 0
+    engine.cancel(long)
+    engine.step()
+    assert (long.sequences[0].end, written([long])) == (End.CANCELED, [0])
+    run(engine)
+    assert written([after]) == [8]
 
 
 @pytest.mark.parametrize(
@@ -147,10 +183,10 @@ class Failing(T5Decoder):
 
     fails_to_read = fails_to_write = False
 
-    def join(self, requests: list[Request]) -> None:
+    def join(self, requests: list[Request], at_once: int) -> Generator[None]:
         if self.fails_to_read:
             raise MemoryError("too much to read")
-        super().join(requests)
+        yield from super().join(requests, at_once)
 
     def decode(self, tokens: Tensor) -> Tensor:
         if self.fails_to_write:

@@ -5,8 +5,9 @@ from random import Random
 from typing import Any
 
 import pytest
+import torch
 
-from tests.text_models import FAMILIES, generated, made, prompts, run  # first: it finds the runtime
+from tests.text_models import DEVICE, FAMILIES, generated, made, prompts, run  # first: it finds the runtime
 
 from pinion_textgen.admission import Limits  # isort: skip
 from pinion_textgen.decoders import decoder_of  # isort: skip
@@ -49,6 +50,21 @@ def test_joins_leaves_and_cancels_at_every_step_change_no_token(model: Any) -> N
         [sequence] = each.sequences
         expected = generated(model, each.prompt, **options)
         assert sequence.tokens == (expected[: len(sequence.tokens)] if sequence.end == End.CANCELED else expected)
+
+
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="all of this runs on the CPU: ./pinion test --gpu runs it on a GPU")
+def test_models_are_on_the_gpu(model: Any) -> None:
+    assert model.device.type == "cuda"
+
+
+@pytest.mark.parametrize("family", ["t5-gated", "mt5", "llama"])
+def test_in_float64_no_rounding_decides_between_tokens(family: str) -> None:
+    model = made(family, torch.float64)
+    asked = [Request(prompt, Options(LONGEST, repetition_penalty=1.1)) for prompt in prompts(Random(12), 16)]
+    run(Engine(decoder_of(model), Limits(rows=5, prompt_tokens_per_step=30)), *asked)
+    for request in asked:
+        expected = generated(model, request.prompt, max_new_tokens=LONGEST, repetition_penalty=1.1)
+        assert request.sequences[0].tokens == expected
 
 
 def test_answers_differ_so_that_they_can_be_mixed_up(model: Any) -> None:

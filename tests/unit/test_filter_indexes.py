@@ -1,6 +1,7 @@
 """What a list is filtered by is found in its order by an index.
 
-Asked of SQLite, which chooses without knowing how many rows there are, and needs an index's condition word for word.
+Asked of SQLite, which needs an index's condition word for word, and without knowing how many rows there are prefers
+what was declared last. So it is asked with the tables as migrations leave them.
 """
 
 from collections.abc import Iterator
@@ -11,13 +12,16 @@ from sqlalchemy import Connection, create_engine, select, text
 
 from api.prediction_filters import prediction_filters
 from shared.contract import Kind, Status
-from shared.tables import Prediction, Table
+from shared.tables import Prediction
+from tests.database_fixtures import alembic
 
 
 @pytest.fixture(scope="module")
-def empty() -> Iterator[Connection]:
-    engine = create_engine("sqlite://")
-    Table.metadata.create_all(engine)
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    home = tmp_path_factory.mktemp("empty")
+    url = f"sqlite:///{home / 'empty.db'}"
+    alembic("upgrade", url, home, "head")
+    engine = create_engine(url)
     with engine.connect() as connection:
         yield connection
     engine.dispose()

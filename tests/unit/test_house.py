@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import Settings
+from worker.surroundings import model_environment
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SERVICE = ("api", "worker", "serving", "shared", "cli")
@@ -20,6 +21,8 @@ FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 350
 # docker compose needs them; the service does not know them.
 FOR_COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
+# Handed on to model processes, which read it.
+FOR_MODELS_ONLY = {"PINION_BATCH_GENERATE"}
 # In halves, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("/work" r"/(main|shared)\b|/root" r"/\.?[a-z]+/")
 REGISTRIES = re.compile(
@@ -88,8 +91,9 @@ def test_the_packages_tested_are_those_of_this_checkout(name: str) -> None:
 @pytest.mark.parametrize("path", modules("runtime/pinion_runtime", "runtime/cog"), ids=named)
 def test_what_runs_beside_a_model_needs_the_standard_library_only(path: Path) -> None:
     allowed = {*sys.stdlib_module_names, "cog", "pinion_runtime"}
-    # loaded only where a model asks for BaseModel and has pydantic
-    assert imported(path) <= allowed | ({"pydantic"} if path.name == "pydantic_record.py" else set())
+    # loaded only where a model asks for BaseModel and has pydantic, or has imported Transformers itself
+    where_it_is_there = {"pydantic_record.py": {"pydantic"}, "serving_threads.py": {"pinion_generate"}}
+    assert imported(path) <= allowed | where_it_is_there.get(path.name, set())
 
 
 @pytest.mark.parametrize("path", modules("runtime"), ids=named)
@@ -118,7 +122,15 @@ def variable(field: str) -> str:
 
 
 def test_every_setting_stands_in_the_example_and_nothing_else() -> None:
-    assert {variable(field) for field in Settings.model_fields} == set(example()) - FOR_COMPOSE_ONLY
+    assert {variable(field) for field in Settings.model_fields} == set(example()) - FOR_COMPOSE_ONLY - FOR_MODELS_ONLY
+
+
+@pytest.mark.parametrize("is_secluded", [False, True])
+def test_what_only_models_read_reaches_them(monkeypatch: pytest.MonkeyPatch, is_secluded: bool) -> None:
+    for name in FOR_MODELS_ONLY:
+        monkeypatch.setenv(name, "said")
+    given = model_environment({}, Path(sys.executable), is_secluded=is_secluded)
+    assert {name: given.get(name) for name in FOR_MODELS_ONLY} == dict.fromkeys(FOR_MODELS_ONLY, "said")
 
 
 def test_what_only_compose_needs_is_used_there() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest, Problem, UnsupportedSchema
-from shared.input_schema import InputSchema, compile_schema
+from shared.input_schema import InputSchema, check_schema, compile_schema
 
 
 def document(properties: dict[str, Any], required: tuple[str, ...] = (), **components: Any) -> dict[str, Any]:
@@ -307,6 +307,19 @@ class TestUnsupportedSchemas:
     def test_a_broken_schema_is_refused_with_its_place(self, body: Any) -> None:
         with pytest.raises(UnsupportedSchema, match=r"^Input\.x"):
             compile_schema(document({"x": body}))
+
+    def test_a_schema_of_many_megabytes_is_refused_with_advice(self) -> None:
+        openapi = document({"x": {"type": "string", "description": "x" * 10_000_000}})
+        with pytest.raises(UnsupportedSchema, match=r"more than 1048576 bytes\. Shorten"):
+            compile_schema(openapi)
+
+    def test_a_schema_is_refused_for_what_trainings_take_too(self) -> None:
+        openapi = document({"x": {"type": "string"}})
+        check_schema(openapi)
+        trained = {"properties": {"y": {"type": "string", "pattern": "("}}}
+        openapi["components"]["schemas"]["TrainingInput"] = trained
+        with pytest.raises(UnsupportedSchema, match=r"^TrainingInput\.y\.pattern"):
+            check_schema(openapi)
 
     @pytest.mark.parametrize("body", [True, "string", None, [1]])
     def test_a_property_that_is_no_schema_is_refused(self, body: Any) -> None:

@@ -19,13 +19,13 @@ def test_numbers_that_are_recorded_add_up_by_name() -> None:
 def test_what_is_no_number_that_can_be_summed_is_left_out(value: Any) -> None:
     tally = Tally()
     tally.add("succeeded", 0, {"odd": value})
-    assert tally.recorded == {}
+    assert tally.recorded.values == {}
 
 
 def test_a_model_that_makes_up_names_fills_no_memory() -> None:
     tally = Tally()
     for number in range(1000):
         tally.add("succeeded", 0, {f"step {number}": 1, "x" * 101: 1})
-    assert list(tally.recorded) == [f"step {number}" for number in range(32)]
+    assert list(tally.recorded.values) == [f"step {number}" for number in range(32)]
     tally.add("succeeded", 0, {"step 0": 1})
-    assert tally.recorded["step 0"] == 2
+    assert tally.recorded.values["step 0"] == 2

@@ -1,4 +1,4 @@
-"""find what is filtered."""
+"""filters and file streams."""
 
 from collections.abc import Sequence
 
@@ -20,6 +20,8 @@ _PARTIAL = {
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("predictions", schema=None, recreate="never") as batch_op:
+        batch_op.add_column(sa.Column("streams_files", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index(op.f(_OF_MODELS), "predictions", ["account_id", "model", "created_at", "id"], unique=False)
     for name, condition in _PARTIAL.items():
         op.create_index(
@@ -35,3 +37,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in (*_PARTIAL, _OF_MODELS):
         op.drop_index(name, table_name="predictions")
+    with op.batch_alter_table("predictions", schema=None, recreate="never") as batch_op:
+        batch_op.drop_column("streams_files")
