@@ -37,7 +37,7 @@ def main() -> None:
     settings = Settings()
     seal()
     logs.configure("api")
-    crash.arm(settings.crash_at)
+    crash.listen(settings.crash_file)
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,

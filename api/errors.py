@@ -53,8 +53,8 @@ _HTTP = {
 }
 
 
-_UNREACHABLE = ("08", "53", "55", "57")
-"""Classes of SQLSTATE: connection lost, out of resources, not accepting, shutting down."""
+_UNREACHABLE = ("08", "25006", "53", "55", "57")
+"""Classes of SQLSTATE: connection lost, no writes taken, out of resources, not accepting, shutting down."""
 
 
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:

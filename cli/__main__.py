@@ -280,6 +280,16 @@ def test(context: typer.Context) -> None:
 
 
 @app.command()
+def faults(
+    soak_minutes: Annotated[float, typer.Option("--soak", help="Minutes of faults picked at random in the end.")] = 0.0,
+) -> None:
+    """Break this code's services in all ways there are tests for, and write down how long each repair took."""
+    from cli.checks import faults
+
+    faults(soak_minutes)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     # From the file: a container's image has the code, but no installed package of ours.

@@ -1,4 +1,4 @@
-"""`pinion lint` and `pinion test`: the tools that guard this code, one after the other.
+"""`pinion lint`, `pinion test` and `pinion faults`: the tools that guard this code, one after the other.
 
 What they demand is set in pyproject.toml.
 """
@@ -35,6 +35,13 @@ def test(arguments: Sequence[str]) -> None:
     lint()
     if not _succeeds(("pytest", *_SHARED, *arguments)):
         raise Failure("Tests failed.")
+
+
+def faults(soak_minutes: float) -> None:
+    """All tests of faults, those that take long as well, and their results written down."""
+    soak = ("--soak-minutes", str(soak_minutes))
+    if not _succeeds(("pytest", "tests/faults", "--slow", "--write-results", *soak)):
+        raise Failure("Something did not hold through a fault: see above.")
 
 
 def _succeeds(tool: Sequence[str]) -> bool:

@@ -29,7 +29,7 @@ CONSTRAINTS = PROJECT / "constraints.txt"
 SOURCES = PROJECT / "shared" / "package_sources.py"
 
 # Talking to a server elsewhere needs no torch, which is most of what there is to install.
-_EXTRAS = {"up": {"torch"}, "serve": {"torch"}, "lint": {"torch", "dev"}, "test": {"torch", "dev"}}
+_EXTRAS = {"up": {"torch"}, "serve": {"torch"}, **{each: {"torch", "dev"} for each in ("lint", "test", "faults")}}
 _DISK_FULL = ("no space left on device", "os error 28", "quota exceeded")
 _UNREACHABLE = ("dns error", "failed to fetch", "connection", "timed out", "certificate", "no matching distribution")
 _TAIL_LINES = 15

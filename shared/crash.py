@@ -1,11 +1,12 @@
 """Places where a test has this process killed at once, to see what it leaves behind.
 
-Without PINION_CRASH_AT, which is for tests alone, nothing happens here.
+Without PINION_CRASH_FILE, which is for tests alone, nothing happens here.
 """
 
 import os
-import re
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 POINTS = (
     "before_insert",  # of a create, in the API
@@ -19,22 +20,26 @@ POINTS = (
     "after_post",  # answered, and not noted
     "after_note",
 )
-PATTERN = re.compile(rf"({'|'.join(POINTS)})(?::([1-9]\d*))?|")
-"""A point, and the how manyth time that it is passed."""
-_armed: dict[str, int] = {}
+_file: Path | None = None
 
 
-def arm(wish: str) -> None:
-    """Die at a point, as `Settings.crash_at` has it."""
-    found = PATTERN.fullmatch(wish)
-    if found and found[1]:
-        _armed[found[1]] = int(found[2] or 1)
+def listen(file: Path | None) -> None:
+    """Heed a file that holds a point, or `point:n` for the nth time that it is passed, whenever it appears."""
+    global _file
+    _file = file
 
 
 def at(point: str) -> None:
     """We are at this point now."""
-    if point not in _armed:
+    if _file is None:
         return
-    _armed[point] -= 1
-    if not _armed[point]:
+    with suppress(FileNotFoundError):
+        wanted, _, times = _file.read_text().partition(":")
+        if wanted != point:
+            return
+        left = int(times or 1) - 1
+        if left:
+            _file.write_text(f"{point}:{left}")
+            return
+        _file.unlink()  # whoever comes after us lives
         os.kill(os.getpid(), signal.SIGKILL)

@@ -187,21 +187,25 @@ class Database:
         finally:
             self._turn.release()
 
-    async def send(self, outbox: list[Sendable]) -> None:
-        """Everything in one round trip; a failure costs time, never a prediction."""
-        if not outbox or self._silent_until > monotonic():
-            return
+    async def send(self, outbox: list[Sendable]) -> bool:
+        """Everything in one round trip; a failure costs time, never a prediction. Whether Redis has taken it."""
+        if not outbox:
+            return True
+        if self._silent_until > monotonic():
+            return False
         crash.at("before_send")
         pipe = self.redis.pipeline(transaction=False)
         for item in outbox:
             item.write(pipe)
         try:
             async with asyncio.timeout(_SEND_SECONDS):
-                await pipe.execute(raise_on_error=False)
+                answers = await pipe.execute(raise_on_error=False)
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("redis unreachable, left to the reconciler", error=str(error))
             if isinstance(error, TimeoutError):
                 self._silent_until = monotonic() + _SILENT_SECONDS
+            return False
+        return not any(isinstance(answer, RedisError) for answer in answers)
 
     async def close(self) -> None:
         await self._connections.close()

@@ -5,6 +5,7 @@ Nothing is executed here, and no job carries more than an id: the row in the dat
 
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from math import inf
 from time import time
 from typing import Any, ClassVar, Protocol, cast
 
@@ -14,6 +15,7 @@ from arq.constants import job_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -213,6 +215,15 @@ def open_listening_redis(url: str, *, connections: int = 20) -> RedisPool:
     return _open(url, connections, Retry(NoBackoff(), 0), [], read_timeout=None)
 
 
+class _Connection(AbstractConnection):
+    """A new connection is not asked whether it lives. redis-py asks with each word by which it introduces itself, over
+    another connection if that one is gone: where a proxy accepts for a server that is away, these never end."""
+
+    async def on_connect(self) -> None:
+        self.next_health_check = inf  # until the first answer
+        await super().on_connect()
+
+
 def _open(
     url: str, connections: int, retry: Retry, retry_on: list[type[Exception]], read_timeout: float | None
 ) -> RedisPool:
@@ -227,6 +238,7 @@ def _open(
         retry_on_error=retry_on,
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
     )
+    pool.connection_class = type("Connection", (_Connection, pool.connection_class), {})
     redis = ArqRedis(pool, job_serializer=encode, job_deserializer=decode, expires_extra_ms=_EXPIRY_MILLISECONDS)
     redis.auto_close_connection_pool = True  # the pool is ours alone, so closing the client closes its connections
     return redis

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared import crash
 from shared.isolation import Isolation
 
 Network = IPv4Network | IPv6Network
@@ -68,12 +67,6 @@ def _readable(keys: SecretStr) -> SecretStr:
     except ValueError:
         raise ValueError("a key is what `openssl rand -base64 32` gives; several are separated by commas") from None
     return keys
-
-
-def _crash_point(value: str) -> str:
-    if not crash.PATTERN.fullmatch(value):
-        raise ValueError("it is for tests, which know what it takes; leave it empty")
-    return value
 
 
 class Settings(BaseSettings):
@@ -174,8 +167,8 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=10, gt=0)
     """Connections each process may hold to the database."""
 
-    crash_at: Annotated[str, AfterValidator(_crash_point)] = ""
-    """For tests: a point of shared/crash.py, or point:n, at which the process is killed."""
+    crash_file: Path | None = None
+    """For tests: a file that names a point of shared/crash.py at which the process is killed."""
 
     def model_post_init(self, context: Any, /) -> None:
         if not self.database_url:

@@ -11,6 +11,9 @@ from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also what takes too long for every change")
+    parser.addoption("--write-results", action="store_true", help="of faults, into docs/faults.md")
+    parser.addoption("--soak-minutes", type=float, default=0.0, help="how long faults are picked at random")
     parser.addoption("--gpu", action="store_true", help="run what is about the engine on a GPU instead of the CPU")
 
 
@@ -24,12 +27,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PINION_TEST_DEVICE"] = "cuda"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of two processes one takes a backend each, so that its servers start once; the rest goes file by file."""
     for item in items:
-        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        backend = next((value for value in parameters if value in BACKENDS), item.path.name)
-        item.add_marker(pytest.mark.xdist_group(backend))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def _group(item: pytest.Item) -> str:
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    together = "faults" if item.path.parent.name == "faults" else item.path.name
+    return next((value for value in parameters if value in BACKENDS), together)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def main() -> None:
     logs.configure(f"worker-{sys.argv[1]}")
     logging.getLogger("arq").setLevel(logging.ERROR)
     settings = Settings()
-    crash.arm(settings.crash_at)
+    crash.listen(settings.crash_file)
     try:
         uvloop.run(role(settings))
     except (SettingsError, SecretUnreadable) as error:

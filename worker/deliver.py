@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from time import monotonic, perf_counter, time
+from time import monotonic, perf_counter
 from typing import Any
 
 import structlog
@@ -112,6 +112,11 @@ class Sender:
         async with self.database.single_statement() as transaction:
             return await self._claim(transaction, lane)
 
+    @property
+    def _lapses(self) -> timedelta:
+        """After a claim, which is so long before the moment when its message is due again."""
+        return timedelta(seconds=self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS)
+
     async def _settle_and_claim(self, message: Row[Any], outcome: Outcome) -> Row[Any] | None:
         """Note what came of a message, and take the next one of its lane."""
         async with self.database.transaction() as transaction:
@@ -120,7 +125,7 @@ class Sender:
 
     async def _claim(self, transaction: Transaction, lane: str) -> Row[Any] | None:
         """Take the lane's first due message, unless another of the lane is in flight."""
-        lapses = self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS
+        lapses = self._lapses.total_seconds()
         claimed = await transaction.execute(_CLAIM, {"in_lane": lane, "lapses": lapses, "by_sender": self.id})
         return claimed.one_or_none()
 
@@ -159,7 +164,7 @@ class Sender:
         return outcome
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
-        timestamp = int(time())
+        timestamp = int((message.next_attempt_at - self._lapses).timestamp())  # a host's clock may be wrong
         secrets = await self._signing_secrets(message.account_id)
         headers = webhooks.headers(secrets, message.id, timestamp, message.body, user_agent=USER_AGENT)
         seconds = self.settings.webhook_timeout_seconds

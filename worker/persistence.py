@@ -16,8 +16,9 @@ Result = TypeVar("Result")
 
 OUTAGE_SECONDS = 600.0
 """How long an outage a running prediction's result survives."""
-_PASSING = ("08", "40", "53", "55", "57", "58")
-"""Classes of SQLSTATE that time heals: connections, conflicts, room, locks, a server that stops or whose disk fails."""
+_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE that time heals: connections, writes refused for now, conflicts, room, locks, a server that
+stops or whose disk fails."""
 _log = structlog.get_logger()
 
 

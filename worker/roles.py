@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import httpx
 import structlog
@@ -94,16 +95,19 @@ class Queues:
         for running in self._running.values():
             await running.aclose()
 
-    async def drain(self) -> None:
-        """Take no more jobs, let running ones end for a while, and end the rest."""
+    async def drain(self, hurried: asyncio.Event) -> None:
+        """Take no more jobs, let running ones end for a while or until somebody is in a hurry, and end the rest."""
         for worker in self.workers.values():
             worker.allow_pick_jobs = False
-        try:
-            async with asyncio.timeout(self.settings.drain_seconds):
-                await asyncio.gather(*(worker.drained() for worker in self.workers.values()))
-        except TimeoutError:
+        drained = asyncio.gather(*(worker.drained() for worker in self.workers.values()))
+        hurry = asyncio.create_task(hurried.wait())
+        waits: set[asyncio.Future[Any]] = {drained, hurry}
+        await asyncio.wait(waits, timeout=self.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not drained.done():
             _log.warning("stopping with jobs running; they will be released")
             await asyncio.gather(*(worker.abandon() for worker in self.workers.values()))
+        await drained
 
 
 async def predict(settings: Settings) -> None:
@@ -149,8 +153,7 @@ async def predict(settings: Settings) -> None:
                 await queues.leave(predict_queue(version_id))
                 taken.remove(version_id)
 
-        await _until_stopped(_regularly(follow_queues, _LOOK_FOR_QUEUES_SECONDS))
-        await queues.drain()
+        await queues.drain(await _until_stopped(_regularly(follow_queues, _LOOK_FOR_QUEUES_SECONDS)))
 
 
 async def deliver(settings: Settings) -> None:
@@ -168,8 +171,8 @@ async def deliver(settings: Settings) -> None:
         for queue in (DELIVER_QUEUE, DUE_QUEUE):
             await queues.take(queue, "deliver", sender.deliver, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
-        await _until_stopped(Sweep(settings, database, name).run)
-        await queues.drain()
+        sweep = Sweep(settings, database, name, partial(sender.deliver, queues.workers[DELIVER_QUEUE]))
+        await queues.drain(await _until_stopped(sweep.run))
 
 
 def _residency(settings: Settings, provisions: Provisions) -> Residency:
@@ -215,11 +218,18 @@ def _regularly(chore: Callable[[], Awaitable[None]], seconds: float) -> Callable
     return run
 
 
-async def _until_stopped(work: Callable[[], Awaitable[None]]) -> None:
-    """Until SIGTERM or SIGINT; if the work ends by itself the process must not go on without it."""
-    stopped = asyncio.Event()
+async def _until_stopped(work: Callable[[], Awaitable[None]]) -> asyncio.Event:
+    """Until SIGTERM or SIGINT, of which a second one sets what is returned: then nobody wants to wait.
+
+    If the work ends by itself the process must not go on without it.
+    """
+    stopped, hurried = asyncio.Event(), asyncio.Event()
+
+    def take() -> None:
+        (hurried if stopped.is_set() else stopped).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        asyncio.get_running_loop().add_signal_handler(number, take)
     waiting = asyncio.create_task(stopped.wait())
     working = asyncio.ensure_future(work())
     done, _ = await asyncio.wait({waiting, working}, return_when=asyncio.FIRST_COMPLETED)
@@ -227,3 +237,4 @@ async def _until_stopped(work: Callable[[], Awaitable[None]]) -> None:
     waiting.cancel()
     if working in done:
         working.result()
+    return hurried

@@ -5,7 +5,8 @@ Every repair is a conditional change through `lifecycle`, so running twice does 
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -23,6 +24,7 @@ from shared.live import joined, replay, silence
 from shared.queue import BUILD_QUEUE, DUE_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
 from shared.tables import DONE_WITH, Leadership, Prediction, Version, WebhookMessage, Worker
+from shared.tasks import end
 from worker import life_sign
 from worker.files import existing_folders
 from worker.idle_queues import close_idle_queues
@@ -35,6 +37,8 @@ _BATCH = 500
 _ATTEMPTS_MAX = 20
 """Workers that a prediction may outlive; a Redis that loses entries counts for nothing."""
 _LEADER_SECONDS = 5.0
+_DELIVERIES_MAX = 20
+"""Lanes at once while Redis is away."""
 _FORGET_EVERY = timedelta(hours=1)
 _WORKERS_KEPT = timedelta(days=1)
 _MESSAGES_KEPT = timedelta(days=30)
@@ -52,20 +56,26 @@ class Sweep:
     settings: Settings
     database: Database
     id: str
+    deliver: Callable[[str], Awaitable[None]] | None = None
+    """Sends what is due in a lane, without the queue."""
     _quiet_until: float = 0.0
     _place: tuple[datetime, str] | None = None
     _remembers_until: float = 0.0
+    _delivering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """For ever, a tick a second. After an outage nobody is declared dead until a full lease has passed."""
         self._be_quiet()
-        while True:
-            try:
-                await self.tick()
-            except (SQLAlchemyError, RedisError, OSError) as error:
-                _log.warning("sweep interrupted", error=type(error).__name__)
-                self._be_quiet()
-            await asyncio.sleep(TICK_SECONDS)
+        try:
+            while True:
+                try:
+                    await self.tick()
+                except (SQLAlchemyError, RedisError, OSError) as error:
+                    _log.warning("sweep interrupted", error=type(error).__name__)
+                    self._be_quiet()
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            await end(*self._delivering.values())
 
     def _be_quiet(self) -> None:
         self._quiet_until = monotonic() + self.settings.lease_seconds
@@ -79,10 +89,10 @@ class Sweep:
             await self._declare_silent_lost()
         await self._end_overdue()
         await self._end_what_waits_too_long()
+        await self._ring_for_webhooks()  # before all that cannot go on without Redis
         await self._release_lost()
         await self._requeue_predictions()
         await self._requeue_builds()
-        await self._ring_for_webhooks()
         await Retention(self.settings, self.database).apply()
         await self._forget_the_past()
 
@@ -232,7 +242,23 @@ class Sweep:
         async with self.database.reading() as connection:
             lanes = (await connection.execute(query)).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
-        await self.database.send([DeliverJob(lane, "due", DUE_QUEUE) for lane in lanes])
+        if not await self.database.send([DeliverJob(lane, "due", DUE_QUEUE) for lane in lanes]):
+            self._deliver_here(lanes)
+
+    def _deliver_here(self, lanes: Sequence[str]) -> None:
+        """Redis is away, so that no sender hears of them; this process is one."""
+        free = [lane for lane in lanes if lane not in self._delivering]
+        for lane in free[: _DELIVERIES_MAX - len(self._delivering)]:
+            self._delivering[lane] = asyncio.create_task(self._deliver(lane))
+
+    async def _deliver(self, lane: str) -> None:
+        try:
+            if self.deliver:
+                await self.deliver(lane)
+        except (SQLAlchemyError, OSError) as error:  # its claim lapses, and it is due again
+            _log.warning("webhooks not delivered", lane=lane, error=type(error).__name__)
+        finally:
+            del self._delivering[lane]
 
     async def _forget_the_past(self) -> None:
         """Now and then, a batch at a time: workers long gone, and messages that are long done with."""

@@ -80,7 +80,7 @@ async def stream_prediction(
     is_python_1 = request.headers.get("user-agent", "").startswith("replicate-python/1")
     breaks = _UNICODE_LINE_BREAKS if is_python_1 else _LINE_BREAKS
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Access-Control-Allow-Origin": "*"}
-    events = _events(wired, row, _seen(row, last_event_id), base, breaks)
+    events = _events(wired, row, *_place(row, last_event_id), base, breaks)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")
 
 
@@ -92,15 +92,22 @@ def _takes_events(accept: Sequence[str]) -> bool:
     return not ranges or (bool(named) and not refused[named[0]])
 
 
-def _seen(row: Row[Any], last_event_id: str | None) -> int:
-    """How many items the client has already; an id we cannot have given means none."""
+def _place(row: Row[Any], last_event_id: str | None) -> tuple[int, int]:
+    """Of which attempt the client has how many items already; an id we cannot have given means none."""
     found = _EVENT_ID.fullmatch(last_event_id or "")
-    return int(found[2]) + 1 if found and int(found[1]) == row.attempt else 0
+    if found and 0 < int(found[1]) <= row.attempt:
+        return int(found[1]), int(found[2]) + 1
+    return row.attempt, 0
 
 
-async def _events(wired: Services, row: Row[Any], seen: int, base: str, breaks: re.Pattern[str]) -> AsyncIterator[str]:
+async def _events(
+    wired: Services, row: Row[Any], attempt: int, seen: int, base: str, breaks: re.Pattern[str]
+) -> AsyncIterator[str]:
     yield ": hi\n\n"
-    attempt, pauses = row.attempt, 0
+    if attempt != row.attempt:
+        yield _begun_again(row.attempt)
+        return
+    pauses = 0
     async for told in waiting.output_items(wired, row, seen):
         if told is None:
             pauses += 1
@@ -109,12 +116,17 @@ async def _events(wired: Services, row: Row[Any], seen: int, base: str, breaks: 
         elif not isinstance(told, Chunk):
             yield _ending(told)
         elif seen and told.attempt != attempt:
-            yield _event("error", f"{told.attempt}:0", '{"detail": "The prediction was started again."}')
-            yield _event("done", f"{told.attempt}:1", '{"reason": "error"}')
+            yield _begun_again(told.attempt)
             return
         else:
             attempt, seen = told.attempt, told.end
             yield "".join(_output(told, base, breaks))
+
+
+def _begun_again(attempt: int) -> str:
+    """For a client that has items of an attempt before: those of this one do not follow them."""
+    error = _event("error", f"{attempt}:0", '{"detail": "The prediction was started again."}')
+    return error + _event("done", f"{attempt}:1", '{"reason": "error"}')
 
 
 def _output(chunk: Chunk, base: str, breaks: re.Pattern[str]) -> list[str]:

@@ -44,10 +44,10 @@ async def messages_say_how_it_ended(look: Look) -> Sequence[str]:
 
 
 async def messages_are_not_overdue(look: Look) -> Sequence[str]:
-    """Every message that is due is being sent, or its receiver is busy with others."""
+    """Every message that is due is being sent, or others of its account are, which it has to wait for."""
     other = aliased(WebhookMessage)
-    same_receiver = and_(other.account_id == WebhookMessage.account_id, other.host == WebhookMessage.host)
-    is_busy = exists().where(same_receiver, other.state == "delivering", other.next_attempt_at > clock())
+    same_account = other.account_id == WebhookMessage.account_id
+    is_busy = exists().where(same_account, other.state == "delivering", other.next_attempt_at > clock())
     is_open = WebhookMessage.state.in_(("pending", "delivering"))
     is_overdue = and_(is_open, WebhookMessage.next_attempt_at < look.repaired_until)
     return await look.ids(select(WebhookMessage.id).where(is_overdue, ~is_busy))

@@ -37,7 +37,7 @@ def events_of(pieces: Iterable[bytes]) -> Iterator[Event]:
         *blocks, rest = (rest + piece).split(b"\n\n")
         for block in blocks:
             if not block.startswith(b":"):
-                yield _read(block.decode())
+                yield read(block.decode())
     assert not rest, f"the stream ended within an event: {rest!r}"
 
 
@@ -51,7 +51,7 @@ def outputs(events: Iterable[Event]) -> list[str]:
     return [event.data for event in events if event.name == "output"]
 
 
-def _read(block: str) -> Event:
+def read(block: str) -> Event:
     found = _EVENT.fullmatch(block)
     assert found, f"not an event: {block!r}"
     return Event(found["name"], found["id"], found["data"].removeprefix("data: ").replace("\ndata: ", "\n"))

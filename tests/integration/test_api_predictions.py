@@ -222,6 +222,20 @@ async def test_an_ended_stream_is_told_from_the_row_and_resumed_at_any_event(
     assert rest.endswith(": hi\n\nevent: output\nid: 1:2\ndata: \n\nevent: done\nid: 1:3\ndata: {}\n\n")
 
 
+async def test_a_stream_that_is_resumed_after_the_prediction_was_begun_again_says_so(
+    client: httpx.AsyncClient, redis: RedisPool, rows: Rows
+) -> None:
+    row = await rows.claimed(await rows.redelivered(await rows.running(streams=True)))
+    await end(rows, row, output=["c", "d"])
+    address = f"/v1/streams/{row.id}{row.stream_token}"
+    resumed = (await client.get(address, headers={"Last-Event-ID": "1:0"})).text
+    assert resumed.startswith(": hi\n\nevent: error\nid: 2:0\n")
+    assert "The prediction was started again." in resumed
+    assert resumed.endswith('event: done\nid: 2:1\ndata: {"reason": "error"}\n\n')
+    assert "event: output" not in resumed
+    assert "data: c\n" in (await client.get(address)).text
+
+
 async def test_a_stream_needs_no_token_but_its_whole_address(client: httpx.AsyncClient, rows: Rows) -> None:
     row = await rows.running(streams=True)
     await end(rows, row, output=[])

@@ -170,6 +170,22 @@ async def test_closing_a_pool_closes_its_connections(settings: Settings, redis: 
         await pool.connection_pool.disconnect()
 
 
+@pytest.mark.parametrize("is_listening", [False, True])
+async def test_a_server_that_accepts_and_hangs_up_is_away_and_not_asked_for_ever(is_listening: bool) -> None:
+    connections = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with redis_at(f"redis://127.0.0.1:{port}/1", is_listening=is_listening) as pool, asyncio.timeout(10):
+            with pytest.raises(RedisError):
+                await pool.ping()
+    assert 1 <= len(connections) <= 4
+
+
 async def test_the_bell_alone_wakes_a_worker(settings: Settings, redis: RedisPool, jobs: Jobs) -> None:
     jobs.may_end.set()
     async with working(settings.redis_url, jobs.run):

@@ -1,6 +1,7 @@
 """One receiver must not hold up another: few requests at a time, and a rest for a host that fails and fails."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from shared import webhook_messages
 from shared.contract import WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
-from shared.queue import DUE_QUEUE, RedisPool
+from shared.queue import DUE_QUEUE, RedisPool, open_redis
 from shared.settings import Settings
 from shared.tables import WebhookAttempt, WebhookMessage
 from tests.database_fixtures import LONG_AGO, Rows, until
@@ -195,6 +196,22 @@ async def test_the_backlog_of_one_receiver_does_not_keep_the_sweep_from_ringing_
     rung = [job.args[0] for job in await redis.queued_jobs(queue_name=DUE_QUEUE)]
     assert len(rung) == 3
     assert last.id in rung
+
+
+async def test_without_redis_the_sweep_sends_what_is_due_itself(
+    settings: Settings, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    owed = await owing(rows, receiver.url, 3)
+    await rows.change(WebhookMessage, WebhookMessage.account_id == rows.account_id, next_attempt_at=clock(-60))
+    redis = open_redis("redis://127.0.0.1:1")
+    database = Database(settings, redis)
+    sweep = Sweep(settings, database, new_id(), partial(sender.deliver, NO_QUEUE))
+    await sweep._ring_for_webhooks()
+    await until(lambda: not sweep._delivering)
+    await redis.aclose()
+    await database.close()
+    assert {delivery.json["id"] for delivery in receiver.deliveries} == {row.id for row in owed}
+    assert await delivered(rows.database) == 3
 
 
 async def test_an_account_with_many_hosts_does_not_keep_the_sweep_from_ringing_for_another(

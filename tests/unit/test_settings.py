@@ -26,8 +26,6 @@ from shared.settings import Settings
         ("PINION_ENCRYPTION_KEY", "secret", "openssl rand -base64 32"),
         ("PINION_ENCRYPTION_KEY", "c2VjcmV0", "openssl rand -base64 32"),
         ("PINION_PORT", "http", "integer"),
-        ("PINION_CRASH_AT", "noon", "leave it empty"),
-        ("PINION_CRASH_AT", "before_send:0", "leave it empty"),
     ],
 )
 def test_a_value_that_cannot_work_is_told_with_what_would(

@@ -1,0 +1,139 @@
+"""What must hold of all that clients and receivers have seen; the rows are judged by `shared.invariants`.
+
+Each check names what it has found, or nothing.
+"""
+
+from collections.abc import Callable, Iterable
+
+from standardwebhooks.webhooks import Webhook
+
+from tests.faults.history import TERMINAL, Order
+from tests.receiver import Delivery
+
+CANCELED_SECONDS = 1.0
+"""After a cancel was acknowledged the code of a prediction may still run for so long."""
+_LOOK_SECONDS = 0.5
+"""How exactly an end is seen by a client that polls on a busy machine."""
+
+
+class Seen:
+    """All orders of a trial, what their receiver got, and what the API says of each in the end."""
+
+    def __init__(self, orders: list[Order], deliveries: list[Delivery], secret: str, now: dict[str, dict]) -> None:
+        self.orders = orders
+        self.secret = secret
+        self.now = now
+        self.told: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            self.told.setdefault(delivery.path.rpartition("/")[2], []).append(delivery)
+
+
+def accepted_ones_end(seen: Seen) -> Iterable[str]:
+    """I1: whatever was accepted has ended."""
+    for order in seen.orders:
+        if order.final is None or order.final["status"] not in TERMINAL:
+            yield f"{order.id} has not ended: {order.final}"
+
+
+def what_has_ended_stays(seen: Seen) -> Iterable[str]:
+    """I2: what was once seen ended looks the same in the end."""
+    for order in seen.orders:
+        for key in ("status", "output", "error", "completed_at"):
+            if order.final and order.final.get(key) != seen.now[order.id or ""].get(key):
+                yield f"{order.id} was changed: {key} {order.final.get(key)!r} {seen.now[order.id or ''].get(key)!r}"
+
+
+def refusals_say_when_to_come_again(seen: Seen) -> Iterable[str]:
+    """I15 I21: a refusal is 429 or 503, says why, and says when to come again."""
+    for order in seen.orders:
+        for each in (*order.tries, *order.cancels):
+            is_refusal = each.status is not None and each.status >= 400
+            if is_refusal and not (each.status in (429, 503) and each.retry_after and each.body.get("detail")):
+                yield f"{order.id} was refused badly: {each}"
+
+
+def streams_tell_the_output(seen: Seen) -> Iterable[str]:
+    """I6: what a stream has told is the output of what has succeeded; of anything else it is the beginning, or more."""
+    for order in seen.orders:
+        if not order.final or order.was_begun_again:
+            continue
+        output = "".join(order.final.get("output") or [])
+        is_partial = order.said.startswith(output) or output.startswith(order.said)
+        if order.said != output and not (is_partial and order.final["status"] != "succeeded"):
+            yield f"{order.id} ({order.final['status']}) streamed {order.said!r} but said {output!r}"
+
+
+def streams_have_no_gap(seen: Seen) -> Iterable[str]:
+    """I7: over all connections each item is told once, in order, and of one attempt."""
+    for order in seen.orders:
+        if order.was_begun_again:
+            continue
+        places = [event.id.split(":") for event in order.heard if event.name == "output"]
+        attempts = {attempt for attempt, _ in places}
+        if [int(index) for _, index in places] != list(range(len(places))) or len(attempts) > 1:
+            yield f"{order.id} was streamed as {places}"
+
+
+def done_comes_last(seen: Seen) -> Iterable[str]:
+    """I8: `done` is the last event, and the prediction has ended by then."""
+    for order in seen.orders:
+        if order.heard_after_done:
+            yield f"{order.id} went on after done: {order.heard_after_done}"
+        if order.heard and not order.was_begun_again and order.status_at_done not in TERMINAL:
+            yield f"{order.id} was {order.status_at_done} when its stream was done"
+
+
+def receivers_are_told(seen: Seen) -> Iterable[str]:
+    """I9: the end is told at least once, always under the same id, well signed, and as the API says it."""
+    signature = Webhook(seen.secret)
+    for order in seen.orders:
+        told = seen.told.get(order.name, [])
+        if not told:
+            yield f"{order.id} was not told"
+        if len({each.headers["webhook-id"] for each in told}) > 1:
+            yield f"{order.id} was told under several ids"
+        for each in told:
+            signature.verify(each.body, each.headers)
+            now = seen.now[order.id or ""]
+            if any(each.json.get(key) != now.get(key) for key in ("id", "status", "output", "error")):
+                yield f"{order.id} was told as {each.json['status']} {each.json.get('output')!r}, but is {now}"
+
+
+def cancels_take_effect(seen: Seen) -> Iterable[str]:
+    """I10 I11: every cancel is acknowledged, and what was canceled has ended a second later."""
+    for order in seen.orders:
+        late = order.ended_at - order.canceled_at
+        if order.canceled_at and order.ended_at and late > CANCELED_SECONDS + _LOOK_SECONDS:
+            yield f"{order.id} ended {late:.1f} s after its cancel was acknowledged"
+
+
+def creators_can_read(seen: Seen) -> Iterable[str]:
+    """I12: what an API has accepted every API knows."""
+    return (f"{order.id} was not known to {order.unseen_by}" for order in seen.orders if order.unseen_by)
+
+
+def nobody_gets_anothers_output(seen: Seen) -> Iterable[str]:
+    """I13: everything a prediction says has its own name in it."""
+    for order in seen.orders:
+        words = "".join((order.final or {}).get("output") or []).split()
+        if any(word.partition(":")[0] != order.name for word in words):
+            yield f"{order.id} named {order.name} said {words}"
+
+
+CHECKS: tuple[Callable[[Seen], Iterable[str]], ...] = (
+    accepted_ones_end,
+    what_has_ended_stays,
+    refusals_say_when_to_come_again,
+    streams_tell_the_output,
+    streams_have_no_gap,
+    done_comes_last,
+    receivers_are_told,
+    cancels_take_effect,
+    creators_can_read,
+    nobody_gets_anothers_output,
+)
+
+
+def violations(seen: Seen) -> list[str]:
+    """Of all checks."""
+    return [f"{check.__name__}: {found}" for check in CHECKS for found in check(seen)]

@@ -1,0 +1,180 @@
+"""A client as they should be: it asks again under the same key, resumes its streams, and records whatever it is told.
+
+It stands in for a load balancer, too: what one API does not answer it asks of the other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from time import monotonic
+from typing import Any, Protocol
+
+import httpx
+
+from shared.ids import new_id
+from tests.acceptance.events import Event, read
+from tests.faults.history import TERMINAL, Answer, Order
+from tests.faults.stack import TOKEN
+
+_ANSWER_SECONDS = 4.0
+_PATIENCE_SECONDS = 300.0
+_PAUSE_SECONDS = 0.1
+
+
+class Door(Protocol):
+    """Where an API is."""
+
+    name: str
+
+    @property
+    def address(self) -> str: ...
+
+
+@dataclass
+class Client:
+    """Its orders are all that were made; its tasks follow them."""
+
+    apis: Sequence[Door]
+    version: str
+    webhook: str
+    orders: list[Order] = field(default_factory=list)
+    _http: httpx.AsyncClient = field(default_factory=lambda: _open())
+    _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _turn: "count[int]" = field(default_factory=count)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+    def order(self, **input: Any) -> Order:
+        """Ask for a prediction and follow it, beside whatever else happens."""
+        order = Order(new_id(), input)
+        self.orders.append(order)
+        self._begin(self._serve(order))
+        return order
+
+    def orders_many(self, number: int, **input: Any) -> list[Order]:
+        return [self.order(**input) for _ in range(number)]
+
+    async def settled(self) -> None:
+        """Everything ordered has ended and been heard to its end."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    async def cancel(self, order: Order) -> None:
+        """Until it is acknowledged."""
+
+        async def ask(api: str) -> Answer:
+            return await self._ask("POST", f"{api}/v1/predictions/{order.id}/cancel")
+
+        answer = await self._persist(ask, order.cancels, {200})
+        order.canceled_at = order.canceled_at or monotonic()
+        if answer.body["status"] in TERMINAL:
+            order.final = order.final or answer.body
+
+    async def prediction(self, prediction_id: str) -> dict[str, Any]:
+        """As some API shows it now."""
+
+        async def ask(api: str) -> Answer:
+            return await self._ask("GET", f"{api}/v1/predictions/{prediction_id}")
+
+        return dict((await self._persist(ask, [], {200})).body)
+
+    async def create(self, order: Order) -> None:
+        """Accepted when this returns."""
+        body = {"version": self.version, "input": {"name": order.name, **order.input}}
+        body |= {"webhook": f"{self.webhook}/{order.name}", "webhook_events_filter": ["completed"]}
+
+        async def ask(api: str) -> Answer:
+            return await self._ask("POST", f"{api}/v1/predictions", json=body, key=order.name)
+
+        answer = await self._persist(ask, order.tries, {201})
+        order.id, order.accepted_at = answer.body["id"], monotonic()
+        for api in self.apis:
+            if (await self._ask("GET", f"{api.address}/v1/predictions/{order.id}")).status == 404:
+                order.unseen_by.append(api.name)
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, order: Order) -> None:
+        await self.create(order)
+        assert order.id
+        await asyncio.gather(self._follow(order), self._watch(order))
+
+    async def _watch(self, order: Order) -> None:
+        while True:
+            row = await self.prediction(order.id or "")
+            if row["status"] in TERMINAL:
+                order.end(row)
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _follow(self, order: Order) -> None:
+        path = order.tries[-1].body["urls"]["stream"].partition("/v1/")[2]
+        deadline = monotonic() + _PATIENCE_SECONDS
+        while not order.is_done:
+            assert monotonic() < deadline, f"the stream of {order.id} did not end: {order.heard[-3:]}"
+            order.connections += 1
+            with suppress(httpx.TransportError):
+                await self._listen(order, f"{self._next()}/v1/{path}")
+            if not order.is_done:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _listen(self, order: Order, url: str) -> None:
+        headers = {"Last-Event-ID": order.heard[-1].id} if order.heard else {}
+        timeout = httpx.Timeout(_ANSWER_SECONDS, read=10.0)
+        async with self._http.stream("GET", url, headers=headers, timeout=timeout) as response:
+            if response.status_code != 200:
+                assert response.status_code == 503, await response.aread()
+                return
+            async for event in _events(response.aiter_bytes()):
+                if order.is_done:
+                    order.heard_after_done.append(event)
+                    continue
+                order.heard.append(event)
+                if event.name == "done":
+                    order.status_at_done = (await self.prediction(order.id or ""))["status"]
+
+    async def _persist(self, ask: Callable[[str], Awaitable[Answer]], tries: list[Answer], wanted: set[int]) -> Answer:
+        deadline = monotonic() + _PATIENCE_SECONDS
+        while True:
+            answer = await ask(self._next())
+            tries.append(answer)
+            if answer.status in wanted:
+                return answer
+            # Refused for now, or not answered at all; anything else is no answer to a fault.
+            assert answer.status in (None, 429, 503), answer
+            assert monotonic() < deadline, f"not served in {_PATIENCE_SECONDS} s: {answer}"
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _ask(self, method: str, url: str, *, json: Any = None, key: str | None = None) -> Answer:
+        headers = {"Authorization": f"Bearer {TOKEN}", **({"Idempotency-Key": key} if key else {})}
+        began = monotonic()
+        try:
+            got = await self._http.request(method, url, headers=headers, json=json)
+        except httpx.TransportError:
+            return Answer(url, None, monotonic() - began)
+        return Answer(url, got.status_code, monotonic() - began, got.json(), got.headers.get("Retry-After"))
+
+    def _next(self) -> str:
+        return self.apis[next(self._turn) % len(self.apis)].address
+
+
+def _open() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=_ANSWER_SECONDS, limits=httpx.Limits(max_connections=None))
+
+
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    rest = b""
+    async for piece in pieces:
+        *blocks, rest = (rest + piece).split(b"\n\n")
+        for block in blocks:
+            if not block.startswith(b":"):
+                yield read(block.decode())

@@ -1,0 +1,63 @@
+"""What a client has asked for and what came of it, word for word, to be judged afterwards.
+
+Nothing is judged here.
+"""
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from tests.acceptance.events import Event
+
+TERMINAL = ("succeeded", "failed", "canceled")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One try at one request: its status, or None if there was no answer."""
+
+    api: str
+    status: int | None
+    seconds: float
+    body: Any = None
+    retry_after: str | None = None
+
+
+@dataclass
+class Order:
+    """A prediction that a client wants, under a name that is in its input and in each of its tokens."""
+
+    name: str
+    input: dict[str, Any]
+    tries: list[Answer] = field(default_factory=list)
+    id: str | None = None
+    accepted_at: float = 0.0
+    unseen_by: list[str] = field(default_factory=list)
+    """APIs that did not know it after it was accepted."""
+    heard: list[Event] = field(default_factory=list)
+    """All events of its stream, over however many connections."""
+    connections: int = 0
+    heard_after_done: list[Event] = field(default_factory=list)
+    status_at_done: str | None = None
+    final: dict[str, Any] | None = None
+    """The prediction when it was first seen ended."""
+    ended_at: float = 0.0
+    canceled_at: float = 0.0
+    cancels: list[Answer] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        return "".join(event.data for event in self.heard if event.name == "output")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its stream has said so."""
+        return any(event.name == "done" for event in self.heard)
+
+    @property
+    def was_begun_again(self) -> bool:
+        """Whether the stream said that another attempt has begun."""
+        return any(event.name == "error" and "started again" in event.data for event in self.heard)
+
+    def end(self, row: dict[str, Any]) -> None:
+        self.final, self.ended_at = row, monotonic()

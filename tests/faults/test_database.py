@@ -1,0 +1,130 @@
+"""Rows 31 to 34: a database that dies, hangs, forgets an answer, or takes no writes."""
+
+import asyncio
+import signal
+
+import asyncpg
+import pytest
+
+from tests.faults.test_redis import busy, loaded, warm
+from tests.faults.trial import Trial
+
+
+@pytest.fixture
+def trial(trial: Trial) -> Trial:
+    if trial.stack.postgres is None:
+        pytest.skip("no Postgres of our own can be made here")
+    return trial
+
+
+async def executed(trial: Trial, *statements: str) -> None:
+    assert trial.stack.postgres
+    connection = await asyncpg.connect(trial.stack.postgres.url(), timeout=5)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def creates_are_refused(trial: Trial) -> None:
+    """For now, and the processes live."""
+    orders = trial.client.orders_many(3)
+    await trial.until(lambda: all(503 in [answer.status for answer in order.tries] for order in orders), 60.0)
+    assert all([await trial.is_alive(api) for api in trial.stack.apis])
+
+
+async def everything_is_refused(trial: Trial) -> None:
+    """For now, and the processes live and say that they are not ready."""
+    trial.client.orders_many(3)
+    for path in ("/v1/predictions", "/readyz"):
+        assert [await trial.status(api, path) for api in trial.stack.apis] == [503, 503]
+    assert all([await trial.is_alive(api) for api in trial.stack.apis])
+
+
+async def test_row_31_a_postgres_stopped_at_once_and_started_again(trial: Trial) -> None:
+    postgres = trial.stack.postgres
+    assert postgres
+    before = await warm(trial)
+    await busy(trial)
+    postgres.stop_at_once()
+    await creates_are_refused(trial)
+    await everything_is_refused(trial)
+    await asyncio.to_thread(postgres.start)
+    trial.begins()
+    await trial.judged(bound=15.0)
+    assert loaded(trial.stack) == before
+    assert all(order.final and order.final["status"] == "succeeded" for order in trial.client.orders)
+
+
+@pytest.mark.slow
+async def test_row_32_a_postgres_that_hangs(trial: Trial) -> None:
+    assert trial.stack.postgres
+    before = await warm(trial)
+    await busy(trial)
+    trial.stack.postgres.freeze()
+    trial.begins()
+    await everything_is_refused(trial)
+    trial.stack.postgres.thaw()
+    trial.begins()
+    await trial.judged(bound=20.0)
+    assert loaded(trial.stack) == before
+
+
+@pytest.mark.slow
+async def test_row_32_a_long_lock(trial: Trial) -> None:
+    assert trial.stack.postgres
+    await busy(trial)
+    connection = await asyncpg.connect(trial.stack.postgres.url())
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE")
+        assert [await trial.status(api, "/v1/predictions") for api in trial.stack.apis] == [503, 503]
+        assert all([await trial.is_alive(api) for api in trial.stack.apis])
+    await connection.close()
+    trial.begins()
+    await trial.judged(bound=20.0)
+
+
+async def test_row_33_answers_of_postgres_lost_while_predictions_end(trial: Trial) -> None:
+    orders = await trial.started(6, tokens=2, seconds=0.05)
+    await trial.until(lambda: any(order.heard for order in orders))
+    lines = [worker.database for worker in trial.stack.workers if worker.database]
+    for line in lines:
+        line.cut_after(1)
+    trial.begins()
+    await trial.until(lambda: trial.elapsed > 2.0)
+    for line in lines:
+        line.heal()
+    trial.begins()
+    await trial.judged(bound=12.0)
+    assert sum(line.cuts for line in lines)
+
+
+@pytest.mark.slow
+async def test_row_34_a_postgres_that_takes_no_writes(trial: Trial) -> None:
+    before = await warm(trial)
+    await busy(trial)
+    reload, is_read_only = "SELECT pg_reload_conf()", "default_transaction_read_only"
+    await executed(trial, f"ALTER SYSTEM SET {is_read_only} = on", reload)
+    try:
+        await creates_are_refused(trial)
+    finally:
+        await executed(trial, f"SET {is_read_only} = off", f"ALTER SYSTEM SET {is_read_only} = off", reload)
+    trial.begins()
+    await trial.judged(bound=20.0)
+    assert loaded(trial.stack) == before
+    assert all(order.final and order.final["status"] == "succeeded" for order in trial.client.orders)
+
+
+@pytest.mark.slow
+async def test_row_56_everything_killed_at_once_and_redis_empty(trial: Trial) -> None:
+    assert trial.stack.postgres
+    await busy(trial)
+    for service in trial.stack.services.values():
+        service.signal(signal.SIGKILL)
+    trial.stack.valkey.kill()
+    trial.stack.valkey.forget()
+    trial.stack.postgres.kill()
+    trial.begins()
+    await asyncio.to_thread(trial.stack.heal)
+    await trial.judged(bound=30.0)

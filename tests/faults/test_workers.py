@@ -1,0 +1,110 @@
+"""Rows 7 to 14: workers that die, freeze, or are told to stop."""
+
+import signal
+
+import psutil
+import pytest
+
+from tests.faults.history import Order
+from tests.faults.stack import DRAIN_SECONDS, LEASE_SECONDS
+from tests.faults.trial import Trial
+
+LOST_AFTER_OUTPUT = "worker was lost after output"
+
+
+def statuses(orders: list[Order]) -> list[str]:
+    return sorted({order.final["status"] for order in orders if order.final})
+
+
+def assert_gone(processes: list[psutil.Process], seconds: float = 5.0) -> None:
+    """I23: whatever a worker had started is gone with it."""
+    _, left = psutil.wait_procs(processes, seconds)
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.slow
+async def test_row_07_a_worker_killed_while_idle(trial: Trial) -> None:
+    trial.stack.workers[0].kill()
+    trial.begins()
+    trial.client.orders_many(3)
+    await trial.judged(bound=2.0)
+
+
+async def test_row_08_a_worker_killed_as_it_claims(trial: Trial) -> None:
+    orders = await trial.crashed(trial.stack.workers[0], "after_claim")
+    await trial.judged(bound=8.0)
+    assert statuses(orders) == ["succeeded"]
+
+
+async def test_row_09_a_worker_killed_after_some_output(trial: Trial) -> None:
+    orders = await trial.crashed(trial.stack.workers[0], "after_output", 5, tokens=8)
+    await trial.judged(bound=8.0)
+    failed = [order.final["error"] for order in orders if order.final and order.final["status"] != "succeeded"]
+    assert len(failed) == 1
+    assert LOST_AFTER_OUTPUT in failed[0]
+
+
+@pytest.mark.parametrize(("point", "ends"), [("before_end", ["failed", "succeeded"]), ("after_end", ["succeeded"])])
+async def test_row_10_a_worker_killed_around_the_terminal_commit(trial: Trial, point: str, ends: list[str]) -> None:
+    orders = await trial.crashed(trial.stack.workers[0], point)
+    await trial.judged(bound=8.0)
+    assert statuses(orders) == ends
+
+
+@pytest.mark.slow
+async def test_row_11_a_worker_told_to_stop_finishes_what_it_can_and_releases_the_rest(trial: Trial) -> None:
+    short = trial.client.orders_many(4, tokens=3, seconds=0.2)
+    long = await trial.started(4, tokens=0, seconds=2 * DRAIN_SECONDS)
+    await trial.until(lambda: all(order.final for order in short))
+    worker = trial.stack.workers[0]
+    models = worker.models()
+    worker.signal(signal.SIGTERM)
+    trial.begins()
+    await trial.crowded(lambda: not worker.is_up, DRAIN_SECONDS + 3.0)
+    assert worker.ended(0) == 0
+    assert_gone(models)
+    await trial.judged(bound=len(long) * 2 * DRAIN_SECONDS + 4.0)
+    assert statuses(trial.client.orders) == ["succeeded"]
+
+
+@pytest.mark.slow
+async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
+    order = await trial.running(tokens=200, seconds=0.1)
+    for worker in trial.stack.workers:
+        worker.signal(signal.SIGTERM)
+    for worker in trial.stack.workers:
+        worker.signal(signal.SIGTERM)
+    trial.begins()
+    await trial.crowded(lambda: not any(worker.is_up for worker in trial.stack.workers), 2.0)
+    trial.stack.heal()
+    await trial.judged(bound=8.0)
+    assert order.final
+    assert LOST_AFTER_OUTPUT in order.final["error"]
+
+
+@pytest.mark.slow
+async def test_row_13_a_worker_frozen_for_longer_than_its_lease(trial: Trial) -> None:
+    worker = trial.stack.workers[0]
+    orders = await trial.ordering(worker.models, tokens=0, seconds=1.0)
+    worker.signal(signal.SIGSTOP)
+    trial.begins()
+    await trial.crowded(lambda: all(order.final for order in orders), 2 * LEASE_SECONDS + len(orders))
+    worker.signal(signal.SIGCONT)
+    await trial.judged(bound=2 * LEASE_SECONDS + len(orders) + 2.0)
+    assert statuses(orders) == ["succeeded"]
+
+
+@pytest.mark.slow
+async def test_row_14_a_worker_that_stalls_for_less_than_its_lease(trial: Trial) -> None:
+    orders = trial.client.orders_many(4, tokens=5, seconds=0.1)
+    await trial.until(lambda: any(order.heard for order in orders))
+    before = {worker.name: worker.models() for worker in trial.stack.workers}
+    for worker in trial.stack.workers:
+        worker.signal(signal.SIGSTOP)
+    trial.begins()
+    await trial.until(lambda: trial.elapsed > 0.6 * LEASE_SECONDS)
+    for worker in trial.stack.workers:
+        worker.signal(signal.SIGCONT)
+    await trial.judged(bound=0.6 * LEASE_SECONDS + 4.0)
+    assert statuses(orders) == ["succeeded"]
+    assert {worker.name: worker.models() for worker in trial.stack.workers} == before

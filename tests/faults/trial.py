@@ -1,0 +1,166 @@
+"""One fault: predictions under way, something breaks, is healed, and everything that must hold is judged.
+
+What breaks stands in the tests.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import httpx
+from sqlalchemy import func, select
+
+from shared.database import Database
+from shared.invariants import Look, broken
+from shared.queue import open_redis
+from shared.settings import Settings
+from shared.tables import Prediction
+from tests.database_fixtures import until
+from tests.faults.checks import Seen, violations
+from tests.faults.client import Client
+from tests.faults.history import Order
+from tests.faults.stack import LEASE_SECONDS, TOKEN, Service, Stack, answers
+from tests.receiver import Receiver
+
+_QUIET_SECONDS = 180.0
+_SINCE_SECONDS = 3600.0
+_GRACE_SECONDS = 3.0
+_ALIVE_SECONDS = 0.5
+_ANSWER_SECONDS = 40.0
+
+
+@dataclass
+class Trial:
+    """`measured` is the time from `broken` or `mended` until everything had ended and been told."""
+
+    stack: Stack
+    client: Client
+    receiver: Receiver
+    database: Database
+    secret: str
+    _count_before: int
+    bound: float = 0.0
+    measured: float = 0.0
+    _since: float = field(default_factory=monotonic)
+
+    def begins(self) -> None:
+        """From now on the time counts: something has just been broken, or has just been mended."""
+        self._since = monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return monotonic() - self._since
+
+    async def started(self, number: int = 1, **input: Any) -> list[Order]:
+        """Orders that are accepted."""
+        orders = self.client.orders_many(number, **input)
+        await self.until(lambda: all(order.id for order in orders))
+        return orders
+
+    async def running(self, **input: Any) -> Order:
+        """An order whose first token was heard."""
+        [order] = await self.started(**input)
+        await self.until(lambda: order.heard)
+        return order
+
+    async def ordering(self, enough: Callable[[], Any], every_seconds: float = 0.2, **input: Any) -> list[Order]:
+        """Order after order, until it is enough."""
+        orders = []
+        deadline = monotonic() + _QUIET_SECONDS
+        while not enough():
+            assert monotonic() < deadline, f"it was never enough: {len(orders)} orders"
+            orders.append(self.client.order(**input))
+            await asyncio.sleep(every_seconds)
+        return orders
+
+    async def crashed(self, service: Service, point: str, times: int = 1, **input: Any) -> list[Order]:
+        """Orders come until the service has died at a point of its work."""
+        service.die_at(point, times)
+        orders = await self.ordering(lambda: not service.is_up, **input)
+        self.begins()
+        return orders
+
+    async def crowded(self, condition: Callable[[], Any], seconds: float) -> None:
+        """The condition becomes true in a time that is longer where others need the machine as well."""
+        await self.until(condition, seconds * crowding())
+
+    async def status(self, api: Service, path: str) -> int:
+        """What an API answers there, however long it takes."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as http:
+            return (await http.get(f"{api.address}{path}", headers=headers)).status_code
+
+    async def is_alive(self, api: Service) -> bool:
+        """I16: /livez answers, and soon."""
+        return await asyncio.to_thread(answers, api.address, "/livez", _ALIVE_SECONDS * crowding())
+
+    async def judged(self, bound: float) -> None:
+        """Everything ends and is told within the bound, and whatever must hold does."""
+        async with asyncio.timeout(_QUIET_SECONDS):
+            await self.client.settled()
+            await self.until(self.is_told_of_what_has_ended, _QUIET_SECONDS)
+        self.bound, self.measured = bound, self.elapsed
+        await asyncio.to_thread(self.stack.heal)
+        await self._all_holds()
+        assert await _count(self.database) - self._count_before == len(self.client.orders), (
+            "I5: one prediction for each order"
+        )
+        now = {order.id or "": await self.client.prediction(order.id or "") for order in self.client.orders}
+        found = violations(Seen(self.client.orders, list(self.receiver.deliveries), self.secret, now))
+        assert not found, "\n".join(found)
+        allowed = bound * crowding()
+        assert self.measured <= allowed, f"it took {self.measured:.1f} s, and may take {allowed:.1f} s"
+
+    async def until(self, condition: Callable[[], Any | Awaitable[Any]], seconds: float = 30.0) -> Any:
+        """What the condition answers, once that is true."""
+        return await until(condition, seconds)
+
+    def is_told_of_what_has_ended(self) -> bool:
+        """Whether the receiver has heard of the end of all that clients have seen ended."""
+        told = {delivery.path.rpartition("/")[2] for delivery in self.receiver.deliveries}
+        return {order.name for order in self.client.orders if order.final} <= told
+
+    async def _all_holds(self) -> None:
+        """What a repair needs a moment for has that moment."""
+        look = Look(self.database, _SINCE_SECONDS, LEASE_SECONDS, _GRACE_SECONDS)
+        deadline = monotonic() + _QUIET_SECONDS / 4
+        while found := await broken(look):
+            assert monotonic() < deadline, [str(each) for each in found]
+            await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def trying(stack: Stack, receiver: Receiver) -> AsyncIterator[Trial]:
+    """On a whole stack; it is whole again afterwards."""
+    redis_url = f"redis://127.0.0.1:{stack.valkey.port}"
+    settings = Settings(home=stack.home, database_url=stack.database_url, redis_url=redis_url)
+    database = Database(settings, open_redis(redis_url))
+    client = Client(stack.apis, stack.version, receiver.url)
+    try:
+        yield Trial(stack, client, receiver, database, await _secret(stack), await _count(database))
+    finally:
+        await asyncio.to_thread(stack.heal)
+        await client.close()
+        await database.redis.aclose()
+        await database.close()
+
+
+async def _count(database: Database) -> int:
+    async with database.reading() as connection:
+        return int((await connection.execute(select(func.count()).select_from(Prediction))).scalar_one())
+
+
+def crowding() -> float:
+    """By how much everything takes longer here than on a machine of our own."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+async def _secret(stack: Stack) -> str:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient() as http:
+        got = await http.get(f"{stack.apis[0].address}/v1/webhooks/default/secret", headers=headers, timeout=20)
+    return str(got.json()["key"])
