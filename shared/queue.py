@@ -223,6 +223,13 @@ class _Connection(AbstractConnection):
         self.next_health_check = inf  # until the first answer
         await super().on_connect()
 
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:  # uvloop's word for a connection that is gone
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError("The connection is closed.") from error
+
 
 def _open(
     url: str, connections: int, retry: Retry, retry_on: list[type[Exception]], read_timeout: float | None
