@@ -1,7 +1,6 @@
 """Rows 31 to 34: a database that dies, hangs, forgets an answer, or takes no writes."""
 
 import asyncio
-import signal
 
 import asyncpg
 import pytest
@@ -121,7 +120,7 @@ async def test_row_56_everything_killed_at_once_and_redis_empty(trial: Trial) ->
     assert trial.stack.postgres
     await busy(trial)
     for service in trial.stack.services.values():
-        service.signal(signal.SIGKILL)
+        service.kill()
     trial.stack.valkey.kill()
     trial.stack.valkey.forget()
     trial.stack.postgres.kill()

@@ -27,7 +27,7 @@ def somebody(trial: Trial, dice: random.Random) -> Service:
 
 
 async def kill(trial: Trial, dice: random.Random) -> None:
-    somebody(trial, dice).signal(signal.SIGKILL)
+    somebody(trial, dice).kill()
 
 
 async def stop(trial: Trial, dice: random.Random) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import signal
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -41,7 +40,7 @@ async def test_row_36_writers_of_sqlite_killed_at_any_moment(trial: Trial) -> No
     for _ in range(_KILLS):
         trial.client.orders_many(2, tokens=3)
         await asyncio.sleep(dice.uniform(0.05, 0.5))
-        dice.choice(list(trial.stack.services.values())).signal(signal.SIGKILL)
+        dice.choice(list(trial.stack.services.values())).kill()
         await asyncio.to_thread(trial.stack.heal)
     trial.begins()
     await trial.judged(bound=15.0)
