@@ -27,6 +27,7 @@ class Connections:
         self._transactional = _Kind(engine)
         self._autocommit = _Kind(engine.execution_options(isolation_level="AUTOCOMMIT"))
         self._spares = spares
+        self._closing: set[asyncio.Task[None]] = set()
         event.listen(engine.sync_engine, "checkin", _note_the_time)
         event.listen(engine.sync_engine, "checkout", _refuse_what_is_dead)
 
@@ -45,44 +46,51 @@ class Connections:
     @asynccontextmanager
     async def _lent(self, kind: "_Kind") -> AsyncIterator[AsyncConnection]:
         """One that saw a failure is not kept."""
-        connection = await _living_spare(kind) or await kind.engine.connect()
+        connection = await self._living_spare(kind) or await kind.engine.connect()
         try:
             yield connection
         except BaseException as error:
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 await self.close()  # the server is gone, and the others are as dead
-            await _close(connection)
+            await self._give_back(connection)
             raise
         if len(kind.spares) < self._spares:
             connection.info[_UNUSED_SINCE] = monotonic()
             kind.spares.append(connection)
         else:
-            await _close(connection)
+            await self._give_back(connection)
 
     async def close(self) -> None:
-        """Give the spares back to the engine."""
+        """Give the spares back to the engine, and wait for what is on its way there."""
         unused: list[AsyncConnection] = []
         for kind in (self._transactional, self._autocommit):
             spares, kind.spares = kind.spares, []
             unused += spares
-        await asyncio.gather(*map(_close, unused))
+        await asyncio.gather(*map(self._give_back, unused))
+        await asyncio.gather(*self._closing)
+
+    async def _living_spare(self, kind: "_Kind") -> AsyncConnection | None:
+        while kind.spares:
+            connection = kind.spares.pop()
+            below = connection.sync_connection  # the asynchronous way to the driver would cost a switch of greenlets
+            if below and _is_alive(below.connection.driver_connection, below.info):
+                return connection
+            await connection.invalidate()
+            await self._give_back(connection)
+        return None
+
+    async def _give_back(self, connection: AsyncConnection) -> None:
+        """To the engine. A cancellation goes on without waiting, and costs the pool no place."""
+        task = asyncio.ensure_future(connection.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        await asyncio.shield(task)
 
 
 @dataclass(slots=True)
 class _Kind:
     engine: AsyncEngine
     spares: list[AsyncConnection] = field(default_factory=list)
-
-
-async def _living_spare(kind: _Kind) -> AsyncConnection | None:
-    while kind.spares:
-        connection = kind.spares.pop()
-        below = connection.sync_connection  # the asynchronous way to the driver would cost a switch of greenlets
-        if below and _is_alive(below.connection.driver_connection, below.info):
-            return connection
-        await connection.invalidate()
-        await _close(connection)
-    return None
 
 
 def _is_alive(driver_connection: Any, info: dict[Any, Any]) -> bool:
@@ -98,7 +106,3 @@ def _note_the_time(dbapi_connection: object, record: Any) -> None:
 def _refuse_what_is_dead(dbapi_connection: object, record: Any, proxy: object) -> None:
     if not _is_alive(record.driver_connection, record.info):
         raise DisconnectionError  # the pool opens another one in its place
-
-
-async def _close(connection: AsyncConnection) -> None:
-    await asyncio.shield(asyncio.ensure_future(connection.close()))  # a cancellation must not cost the pool a place

@@ -80,6 +80,7 @@ def _run(start: dict[str, Any], control: Control, writer: FrameWriter) -> int:
 
 
 def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Serving | AsyncServing | ThreadServing:
+    from pinion_runtime import logs
     from pinion_runtime.concurrency import concurrency_of
     from pinion_runtime.frames import compose
     from pinion_runtime.loading import load, load_training
@@ -94,6 +95,7 @@ def _load(start: dict[str, Any], control: Control, writer: FrameWriter) -> Servi
         "iterator": model.signature.is_iterator,
         "healthcheck": model.healthcheck is not None,
     }
+    logs.flush()  # a push is over with the schema, and shows what was printed until then
     writer.write(compose("schema", fields))
     if concurrency > 1:
         from pinion_runtime import inheritance

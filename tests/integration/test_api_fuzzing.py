@@ -50,7 +50,12 @@ async def tried(settings: Settings, parameters: list[str], folder: Path) -> "sub
         f"--checks={','.join(CHECKS)}",
         f"--header=Authorization: Bearer {OWNERS_TOKEN}",
     ]
-    given = {"PINION_HOME": str(settings.home), "DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url}
+    given = {
+        "PINION_HOME": str(settings.home),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "PINION_ENCRYPTION_KEY": settings.encryption_key.get_secret_value(),
+    }
 
     def run() -> "subprocess.CompletedProcess[str]":
         with api_process({**os.environ, **given}) as address:
