@@ -18,6 +18,7 @@ _ALIVE_SECONDS = 1.0
 """How long /livez may take; a request that is read at the same time is answered in pieces of a tenth of a second."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["before_insert", "before_answer"])
 async def test_row_01_an_api_killed_within_a_request(trial: Trial, point: str) -> None:
     orders = await trial.crashed(trial.stack.apis[0], point, tokens=5)
@@ -30,6 +31,7 @@ async def test_row_02_an_api_killed_between_commit_and_queue(trial: Trial) -> No
     await trial.judged(bound=5.0)
 
 
+@pytest.mark.slow
 async def test_row_03_an_api_told_to_stop_while_it_streams(trial: Trial) -> None:
     orders = await trial.started(6, tokens=15, seconds=0.05)
     await trial.until(lambda: any(order.heard for order in orders))

@@ -84,6 +84,7 @@ async def test_row_32_a_long_lock(trial: Trial) -> None:
     await trial.judged(bound=20.0)
 
 
+@pytest.mark.slow
 async def test_row_33_answers_of_postgres_lost_while_predictions_end(trial: Trial) -> None:
     orders = await trial.started(6, tokens=2, seconds=0.05)
     await trial.until(lambda: any(order.heard for order in orders))

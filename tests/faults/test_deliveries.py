@@ -17,7 +17,9 @@ async def test_row_39_a_receiver_that_refuses(trial: Trial, answers: list[int]) 
     assert order.final
 
 
-@pytest.mark.parametrize("point", ["before_post", "after_post", "after_note"])
+@pytest.mark.parametrize(
+    "point", ["after_post", *(pytest.param(point, marks=pytest.mark.slow) for point in ("before_post", "after_note"))]
+)
 async def test_row_40_a_sender_killed_at_a_point_of_its_work(trial: Trial, point: str) -> None:
     await trial.crashed(trial.stack.sender, point)
     trial.stack.sender.start()

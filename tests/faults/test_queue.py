@@ -27,6 +27,7 @@ def runs(diary: Path) -> list[str]:
     return sorted(note.name.partition(".")[0] for note in diary.iterdir())
 
 
+@pytest.mark.slow
 async def test_row_48_entries_that_come_thrice_and_again_after_the_end(trial: Trial, diary: Path) -> None:
     orders = await trial.started(3, diary=str(diary), seconds=0.1)
     jobs = [PredictJob(order.id or "", 1, trial.stack.version) for order in orders]
@@ -58,6 +59,7 @@ async def test_row_49_cancels_at_any_moment_and_several_at_once(trial: Trial) ->
     assert any(order.final and order.final["status"] == "canceled" for order in orders)
 
 
+@pytest.mark.slow
 async def test_row_50_two_senders_and_reconcilers(trial: Trial) -> None:
     second = replace(trial.stack.sender, name="deliver-2", process=None)
     second.start()

@@ -25,6 +25,7 @@ async def busy(trial: Trial) -> None:
     await trial.until(lambda: any(order.heard for order in orders))
 
 
+@pytest.mark.slow
 async def test_row_24_a_redis_killed_and_started_again(trial: Trial) -> None:
     before = await warm(trial)
     await busy(trial)

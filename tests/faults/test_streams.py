@@ -53,6 +53,7 @@ async def test_row_41_a_reader_that_never_reads(trial: Trial) -> None:
         assert api.handle.memory_info().rss - before < _GROWTH_BYTES
 
 
+@pytest.mark.slow
 async def test_row_42_streams_cut_again_and_again(trial: Trial) -> None:
     doors = [door(trial.stack, api) for api in trial.stack.apis]
     orders = await trial.started(4, tokens=30, seconds=0.05)

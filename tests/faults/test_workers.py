@@ -30,6 +30,7 @@ async def test_row_07_a_worker_killed_while_idle(trial: Trial) -> None:
     await trial.judged(bound=2.0)
 
 
+@pytest.mark.slow
 async def test_row_08_a_worker_killed_as_it_claims(trial: Trial) -> None:
     orders = await trial.crashed(trial.stack.workers[0], "after_claim")
     await trial.judged(bound=8.0)
