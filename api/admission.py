@@ -101,7 +101,7 @@ class Admission:
         if 0 < limits.model_backlog_max <= load.of_version[queue] and load.of_both[request.account_id, queue]:
             waited = load.waited_seconds.get(queue, 0.0)
             a_place_is_free_after = math.ceil(waited / load.of_version[queue])
-            return QueueFull(request.model, load.of_version[queue], min(a_place_is_free_after, _RETRY_SECONDS_MAX))
+            return QueueFull(request.model, limits.model_backlog_max, min(a_place_is_free_after, _RETRY_SECONDS_MAX))
         if 0 < limits.backlog_max <= load.waiting:
             return Overloaded()
         return None

@@ -5,14 +5,14 @@ lent to nobody. What a statement does is not known here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 IDLE_SECONDS = 240.0
@@ -46,7 +46,7 @@ class Connections:
     @asynccontextmanager
     async def _lent(self, kind: "_Kind") -> AsyncIterator[AsyncConnection]:
         """One that saw a failure is not kept."""
-        connection = await self._living_spare(kind) or await kind.engine.connect()
+        connection = await self._living_spare(kind) or await self._open(kind)
         try:
             yield connection
         except BaseException as error:
@@ -79,18 +79,39 @@ class Connections:
             await self._give_back(connection)
         return None
 
+    async def _open(self, kind: "_Kind") -> AsyncConnection:
+        """From the engine. Cut short while it is made ready for use, a connection would be lost to the pool."""
+        opening = asyncio.create_task(_connect(kind.engine))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._closed_later(_close_when_open(opening))
+            raise
+
     async def _give_back(self, connection: AsyncConnection) -> None:
         """To the engine. A cancellation goes on without waiting, and costs the pool no place."""
-        task = asyncio.ensure_future(connection.close())
+        await asyncio.shield(self._closed_later(connection.close()))
+
+    def _closed_later(self, closing: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(closing)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-        await asyncio.shield(task)
+        return task
 
 
 @dataclass(slots=True)
 class _Kind:
     engine: AsyncEngine
     spares: list[AsyncConnection] = field(default_factory=list)
+
+
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+async def _close_when_open(opening: "asyncio.Task[AsyncConnection]") -> None:
+    with suppress(SQLAlchemyError, OSError):
+        await (await opening).close()
 
 
 def _is_alive(driver_connection: Any, info: dict[Any, Any]) -> bool:

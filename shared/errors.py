@@ -233,11 +233,10 @@ class QueueFull(Throttled):
 
     title = "Queue full"
 
-    def __init__(self, model: str, waiting: int, retry_after: int) -> None:
-        advice = f"Try again in about {max(retry_after, 1)} s."
-        super().__init__(
-            max(retry_after, 1), f"The queue for this model is full: {waiting} predictions wait for {model}. {advice}"
-        )
+    def __init__(self, model: str, places: int, retry_after: int) -> None:
+        seconds = max(retry_after, 1)
+        full = f"The queue for this model is full: {places} predictions may wait for {model}."
+        super().__init__(seconds, f"{full} Try again in about {seconds} s.")
 
 
 class TooManyStreams(Throttled):

@@ -108,7 +108,7 @@ async def test_a_model_has_only_so_many_waiting_but_nobody_is_shut_out_by_anothe
         assert 1 <= seconds <= 60
         assert refused.json() == {
             "title": "Queue full",
-            "detail": "The queue for this model is full: 2 predictions wait for pinion/echo. "
+            "detail": "The queue for this model is full: 2 predictions may wait for pinion/echo. "
             f"Try again in about {seconds} s.",
             "status": 429,
             "retry_after": seconds,

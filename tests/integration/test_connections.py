@@ -54,6 +54,17 @@ async def test_one_after_the_other_use_the_same_connection(engine: AsyncEngine) 
     assert taken(engine) == 0
 
 
+async def test_who_is_cut_short_at_any_moment_takes_none_away(engine: AsyncEngine) -> None:
+    connections = Connections(engine, spares=0)
+    for moment in range(200):
+        taking = asyncio.create_task(used(connections))
+        await asyncio.wait([taking], timeout=moment / 50_000)  # the driver's threads know no turns of the loop
+        taking.cancel()
+        await asyncio.wait([taking])
+    await connections.close()
+    assert taken(engine) == 0
+
+
 async def test_no_more_than_the_spares_are_kept(engine: AsyncEngine) -> None:
     connections = Connections(engine, spares=2)
     async with AsyncExitStack() as stack:
