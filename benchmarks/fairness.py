@@ -5,17 +5,10 @@ behind all that another has put into the queue. Two who share a model have half 
 share.
 """
 
-import argparse
-import asyncio
-import os
-import platform
-import statistics
-import tempfile
 from datetime import datetime
 
-from benchmarks.service import PORT, TOKEN, Figures, finished, pinion, push
-from benchmarks.timing import pace
-from benchmarks.webhooks import another_account
+from benchmarks.service import PORT, TOKEN, Figures, finished
+from benchmarks.webhooks import compared
 from benchmarks.wire import Client
 
 BATCH, FLOOD = 30, 150
@@ -53,20 +46,5 @@ async def measure(rounds: int, token_of_another: str) -> list[Figures]:
     return [await one_round(version, token_of_another) for _ in range(rounds)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix="pb-") as home, pinion(home):
-        push("naps")
-        found = asyncio.run(measure(rounds, another_account(home)))
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
-    print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}, ", end="")
-    print(f"ten million additions take {pace():.2f} s\n")
-    print("| figure | median |\n|---|---:|")
-    for name in found[0]:
-        print(f"| {name} | {statistics.median(figures[name] for figures in found):.2f} |")
-
-
 if __name__ == "__main__":
-    main()
+    compared(__doc__, "naps", measure, decimals=2)

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,8 @@ from benchmarks.wire import Client, Receiver
 
 HEALTHY, PER_SECOND = 150, 10
 DEAD = 250
+Measure = Callable[[int, str], Coroutine[Any, Any, list[Figures]]]
+"""From the number of rounds and the token of a second account to the figures of each round."""
 HOSTS = {"a dead one": 1, "sixty dead ones": 60}
 """To so many hosts, as the sender tells them apart, these messages are owed."""
 
@@ -104,20 +106,21 @@ def another_account(home: str) -> str:
     return command("token", "create", "other")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def compared(description: str | None, model: str, measure: Measure, decimals: int) -> None:
+    """Runs the rounds on a Pinion of its own with `model` pushed, and prints the medians."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="pb-") as home, pinion(home):
-        push("no-op")
+        push(model)
         found = asyncio.run(measure(rounds, another_account(home)))
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
     print(f"load {os.getloadavg()[0]:.1f}, {'Postgres' if os.environ.get('DATABASE_URL') else 'SQLite'}, ", end="")
     print(f"ten million additions take {pace():.2f} s\n")
     print("| figure | median |\n|---|---:|")
     for name in found[0]:
-        print(f"| {name} | {statistics.median(figures[name] for figures in found):.1f} |")
+        print(f"| {name} | {statistics.median(figures[name] for figures in found):.{decimals}f} |")
 
 
 if __name__ == "__main__":
-    main()
+    compared(__doc__, "no-op", measure, decimals=1)
