@@ -81,6 +81,10 @@ class Admission:
         self._being_stored[request.id] = self._uncounted[request.id] = place
         try:
             yield
+        except BaseException:
+            self._load.add_waiting(*place, -1)
+            self._uncounted.pop(request.id, None)
+            raise
         finally:
             del self._being_stored[request.id]
 

@@ -67,6 +67,19 @@ async def test_what_is_being_stored_while_it_is_counted_has_its_place(
         event.remove(database._engine.sync_engine, "after_cursor_execute", note)
 
 
+async def test_what_could_not_be_stored_takes_no_place(settings: Settings, rows: Rows, database: Database) -> None:
+    async with Admission(settings.model_copy(update={"model_backlog_max": 1}), database) as admission:
+
+        async def fail() -> None:
+            async with admission.place(rows.wanted()):
+                await until(lambda: admission._counting and admission._counting.done())
+                raise OSError("disk")
+
+        with pytest.raises(OSError, match="disk"):
+            await fail()
+        await let_in(admission, rows)
+
+
 async def test_an_account_has_only_so_many_waiting_and_running_and_others_are_not_touched(
     settings: Settings, rows: Rows, database: Database
 ) -> None:
