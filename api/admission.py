@@ -6,7 +6,7 @@ process adds what it lets in itself. So several processes may together let in wh
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,7 +38,8 @@ class _Load:
 
     of_account: Counter[str] = field(default_factory=Counter)
     of_version: Counter[str] = field(default_factory=Counter)
-    of_both: Counter[tuple[str, str]] = field(default_factory=Counter)
+    accounts_of: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """What each account has waiting for a version."""
     waited_seconds: dict[str, float] = field(default_factory=dict)
     """How long the first of a version has waited."""
 
@@ -49,7 +50,7 @@ class _Load:
     def add_waiting(self, account_id: str, queue: str, number: int) -> None:
         self.of_account[account_id] += number
         self.of_version[queue] += number
-        self.of_both[account_id, queue] += number
+        self.accounts_of[queue][account_id] += number
 
 
 class Admission:
@@ -101,14 +102,19 @@ class Admission:
         load, limits, queue = self._load, self._limits, _queue(request.kind, request.version_id)
         if 0 < limits.account_predictions_max <= load.of_account[request.account_id]:
             return TooManyAtOnce(limits.account_predictions_max)
-        # Whoever has none there gets one in: nobody is shut out by another's backlog.
-        if 0 < limits.model_backlog_max <= load.of_version[queue] and load.of_both[request.account_id, queue]:
+        if 0 < limits.model_backlog_max <= load.of_version[queue] and not self._has_less_than_its_share(request):
             waited = load.waited_seconds.get(queue, 0.0)
             a_place_is_free_after = math.ceil(waited / load.of_version[queue])
             return QueueFull(request.model, limits.model_backlog_max, min(a_place_is_free_after, _RETRY_SECONDS_MAX))
         if 0 < limits.backlog_max <= load.waiting:
             return Overloaded()
         return None
+
+    def _has_less_than_its_share(self, request: Request) -> bool:
+        """Of the places of a version. It is let in although all are taken: nobody is shut out by others."""
+        waiting = self._load.accounts_of[_queue(request.kind, request.version_id)]
+        others = sum(account_id != request.account_id for account_id in waiting)
+        return waiting[request.account_id] < max(1, self._limits.model_backlog_max // (others + 1))
 
     async def _count(self) -> None:
         began, load = monotonic(), _Load()

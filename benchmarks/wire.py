@@ -10,6 +10,14 @@ from typing import Any, Self
 import msgspec
 
 
+class Refused(RuntimeError):
+    """An answer that is no 2xx, with its body as the message."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(body)
+        self.status = status
+
+
 class Client:
     """One connection to the API."""
 
@@ -26,7 +34,7 @@ class Client:
         self._writer.close()
 
     async def request(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer's JSON; raises for anything but 2xx."""
+        """The answer's JSON; raises Refused."""
         content = msgspec.json.encode(body) if body is not None else b""
         head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(content)}\r\n\r\n"
         async with self._turn:
@@ -35,7 +43,7 @@ class Client:
             length = int(answer.partition(b"content-length:")[2].partition(b"\r\n")[0])
             content = await self._reader.readexactly(length)
         if answer[9:10] != b"2":
-            raise RuntimeError(content.decode())
+            raise Refused(int(answer[9:12]), content.decode())
         return msgspec.json.decode(content)
 
 

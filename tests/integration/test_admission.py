@@ -133,6 +133,16 @@ async def test_a_model_has_only_so_many_waiting_but_nobody_is_shut_out_by_anothe
         assert await is_let_in(client, another)
 
 
+async def test_who_has_less_than_a_share_of_a_full_queue_is_let_in(
+    settings: Settings, rows: Rows, database: Database
+) -> None:
+    await (await Rows.made(database, "other")).add_token(OTHER_TOKEN)
+    async with limited(settings, rows, model_backlog_max=6) as client:
+        assert [(await create(client, rows.version_id)).status_code for _ in range(7)] == [201] * 6 + [429]
+        client.headers["authorization"] = f"Bearer {OTHER_TOKEN}"
+        assert [(await create(client, rows.version_id)).status_code for _ in range(4)] == [201] * 3 + [429]
+
+
 async def test_a_place_is_free_again_as_soon_as_one_has_begun(settings: Settings, rows: Rows) -> None:
     async with limited(settings, rows, model_backlog_max=2) as client:
         ids = [(await create(client, rows.version_id)).json()["id"] for _ in range(2)]
