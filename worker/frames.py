@@ -3,6 +3,7 @@
 What frames mean is known in `process`; they are listed in runtime/pinion_runtime/frames.py.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from worker.events import SetupFailed
@@ -19,20 +20,27 @@ class Lines:
         self._longest_bytes = longest_bytes
         self._parts: list[bytes] = []
         self._held_bytes = 0
+        self._is_closed = False
 
-    def take(self, received: bytes) -> list[bytes]:
-        """Those that are complete with what has been received now, without their ends."""
+    def take(self, received: bytes) -> Iterator[bytes]:
+        """Those that are complete with what has been received now, without their ends; until this is closed."""
         *ends, rest = received.split(b"\n")
-        lines = []
         for end in ends:
-            lines.append(b"".join([*self._parts, end]))
-            self._parts, self._held_bytes = [], 0
+            yield from self._line(end)
         self._parts.append(rest)
         self._held_bytes += len(rest)
         if self._held_bytes > self._longest_bytes:
-            lines.append(b"".join(self._parts))
-            self._parts, self._held_bytes = [], 0
-        return lines
+            yield from self._line(b"")
+
+    def close(self) -> None:
+        """Nothing more is taken, not even what has been received already."""
+        self._is_closed = True
+
+    def _line(self, end: bytes) -> Iterator[bytes]:
+        line = b"".join([*self._parts, end])
+        self._parts, self._held_bytes = [], 0
+        if not self._is_closed:
+            yield line
 
 
 def start_frame(manifest: Manifest, mode: str) -> dict[str, Any]:

@@ -111,8 +111,8 @@ class ModelProcess:
             return Done("failed", error="The model process had ended before the prediction could start.")
         self._read_logs()  # what was printed between predictions belongs to none
         run = self._runs[prediction_id] = Run(prediction_id, take, self._loop.create_future())
-        request = {"id": prediction_id, "input": input, "files": list(files), "context": context or {}}
-        self._send({"type": "predict", **request})
+        given = {"input": input, "files": list(files), "context": context or {}}
+        self._send({"type": "predict", "id": prediction_id, **given})
         try:
             return await run.done
         except asyncio.CancelledError:
@@ -227,7 +227,7 @@ class ModelProcess:
             frame = json.loads(line)
             self._act_on(frame, self._runs.get(frame.get("id", "")))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            # something in the model writes to our descriptor; nothing that comes from it can be trusted now
+            self._lines.close()  # something in the model writes to our descriptor: nothing can be trusted now
             self._end("The model process sent something that is no frame.")
 
     def _act_on(self, frame: dict[str, Any], run: Run | None) -> None:

@@ -14,6 +14,16 @@ def test_lines_are_the_same_however_they_are_cut(pieces: list[bytes]) -> None:
 
 def test_what_gets_too_long_is_cut_and_nothing_of_it_is_kept() -> None:
     lines = Lines(longest_bytes=4)
-    assert lines.take(b"ab\ncdef") == [b"ab"]
-    assert lines.take(b"g") == [b"cdefg"]
-    assert lines.take(b"h\nij\n") == [b"h", b"ij"]
+    assert list(lines.take(b"ab\ncdef")) == [b"ab"]
+    assert list(lines.take(b"g")) == [b"cdefg"]
+    assert list(lines.take(b"h\nij\n")) == [b"h", b"ij"]
+
+
+def test_after_one_that_is_no_frame_nothing_is_taken_even_if_it_came_together() -> None:
+    lines, taken = Lines(), []
+    for line in lines.take(b"good\nbad\ngood\n"):
+        taken.append(line)
+        if line == b"bad":
+            lines.close()
+    assert taken == [b"good", b"bad"]
+    assert list(lines.take(b"good\n")) == []
