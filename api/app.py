@@ -83,28 +83,29 @@ class App(DescribedApp):
         return RequestIds(super().build_middleware_stack())
 
 
+@asynccontextmanager
+async def wired(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
+    """With everything open that its routes work with."""
+    redis = open_redis(settings.redis_url, connections=_REDIS_CONNECTIONS)
+    listening = open_listening_redis(settings.redis_url, connections=1)
+    database = Database(settings, redis)
+    limits = RateLimits(settings, redis) if settings.rate_limits else None
+    async with AsyncExitStack() as stack:
+        for close in (database.close, listening.aclose, redis.aclose):
+            stack.push_async_callback(close)
+        await check_at_start(database)
+        feed = await stack.enter_async_context(Feed(listening))
+        callers = await stack.enter_async_context(Callers(database, limits))
+        lookups = await stack.enter_async_context(Lookups(database))
+        admission = await stack.enter_async_context(Admission(settings, database))
+        streams = OpenStreams(settings)
+        app.state.services = Services(settings, database, feed, callers, lookups, admission, streams, limits)
+        yield
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; opens its connections when it is started."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        redis = open_redis(settings.redis_url, connections=_REDIS_CONNECTIONS)
-        listening = open_listening_redis(settings.redis_url, connections=1)
-        database = Database(settings, redis)
-        limits = RateLimits(settings, redis) if settings.rate_limits else None
-        async with AsyncExitStack() as stack:
-            for close in (database.close, listening.aclose, redis.aclose):
-                stack.push_async_callback(close)
-            await check_at_start(database)
-            feed = await stack.enter_async_context(Feed(listening))
-            callers = await stack.enter_async_context(Callers(database, limits))
-            lookups = await stack.enter_async_context(Lookups(database))
-            admission = await stack.enter_async_context(Admission(settings, database))
-            streams = OpenStreams(settings)
-            app.state.services = Services(settings, database, feed, callers, lookups, admission, streams, limits)
-            yield
-
-    app = App(lifespan=lifespan)
+    app = App(lifespan=lambda app: wired(app, settings))
     rooms = (
         predictions,
         stream,

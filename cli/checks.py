@@ -19,8 +19,8 @@ _TOOLS = (
     ("lint-imports",),
 )
 
-_SHARED = ("--numprocesses", "2", "--dist", "loadgroup")
-"""Each of the two ways to run Pinion has a process: see tests/conftest.py."""
+_SHARED = ("--numprocesses", "3", "--dist", "loadgroup")
+"""Each of the two ways to run Pinion has a process, and the rest a third: see tests/conftest.py. They often wait."""
 
 
 def lint() -> None:
@@ -31,7 +31,7 @@ def lint() -> None:
 
 
 def test(arguments: Sequence[str]) -> None:
-    """The linters, then the tests, shared by two processes; the arguments are pytest's."""
+    """The linters, then the tests, shared by three processes; the arguments are pytest's."""
     lint()
     if not _succeeds(("pytest", *_SHARED, *arguments)):
         raise Failure("Tests failed.")

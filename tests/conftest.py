@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of two processes one takes a backend each, so that its servers start once; the rest goes file by file."""
+    """Of three processes two take a backend each, so that its servers start once; the rest goes file by file."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     if not config.getoption("--slow"):

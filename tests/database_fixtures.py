@@ -23,13 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Row, delete, insert, make_url, select, update
 
-from api.app import create_app
 from cli import process_tree, valkey
 from shared import deployments, lifecycle, tokens
 from shared.contract import VersionStatus, WebhookEvent
@@ -338,14 +336,3 @@ class Rows:
         """Write past every rule, as time or an accident would."""
         async with self.database.transaction() as transaction:
             await transaction.execute(update(table).where(condition).values(**values))
-
-
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the whole API, which runs in this process with everything its lifespan opens."""
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://client.test", headers=headers) as client:
-            yield client

@@ -46,6 +46,8 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 15.0
 _LOG_CHARACTERS = 3000
 
+on_one_backend = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
+"""For what says nothing about the database and Redis."""
 Found = TypeVar("Found")
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from tests.acceptance import javascript_client
 from tests.acceptance.javascript_client import answer_of
-from tests.instance import Instance
+from tests.instance import Instance, on_one_backend
 
+pytestmark = on_one_backend
 PAINTS = Path(__file__).parent / "predictors" / "paints"
 SEED, PROMPT = 7, "a dot"
 

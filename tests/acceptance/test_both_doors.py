@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.instance import PREDICTORS, Api, Instance
+from tests.instance import PREDICTORS, Api, Instance, on_one_backend
 from tests.served import serving
 
 TEXT_FILE = "data:text/plain;base64,aGFsbG8="
@@ -46,7 +46,7 @@ every_case = pytest.mark.parametrize(
 
 
 @every_case
-@pytest.mark.parametrize("instance", ["embedded"], indirect=True)
+@on_one_backend
 def test_the_service_answers(
     instance: Instance, api: Api, predictor: str, given: dict[str, Any], expected: Any
 ) -> None:

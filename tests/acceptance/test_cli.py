@@ -7,11 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.instance import PREDICTORS, PROJECT, TERMINAL, Api, Instance, until
+from tests.instance import PREDICTORS, PROJECT, TERMINAL, Api, Instance, on_one_backend, until
 
 COUNTS_SLOWLY = "pinion/counts_slowly"
-on_one_backend = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
-"""For what the command itself finds out, whatever the server stands on."""
 
 
 @pytest.fixture

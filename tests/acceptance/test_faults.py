@@ -268,10 +268,10 @@ def test_kill_of_up_leaves_no_process_behind_and_the_next_up_ends_what_was_begun
 
 def test_sigterm_ends_everything_although_a_prediction_runs_and_is_followed(instance: Instance, api: Api):
     prediction = api.create(instance.model("counts_slowly"), to=300, seconds=0.2)
-    processes = [instance.up, *instance.processes()]
-    assert len(processes) >= 6
     with opened(prediction["urls"]["stream"]) as response:
         assert next(events_of(response.iter_bytes())).data == "1 "
+        processes = [instance.up, *instance.processes()]
+        assert len(processes) >= 6
         instance.up.terminate()
         assert instance.ended(GONE_SECONDS) == 0
     assert_gone(processes, 0)

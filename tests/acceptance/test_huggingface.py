@@ -8,11 +8,11 @@ import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from tests.hub import PROJECT, REVISION, Hub
-from tests.instance import Api, Instance
+from tests.instance import Api, Instance, on_one_backend
 
 NAME = "pinion/from-the-hub"
 WEIGHTS = PROJECT / "examples" / "tiny-t5" / "weights"
-pytestmark = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
+pytestmark = on_one_backend
 
 
 @pytest.fixture

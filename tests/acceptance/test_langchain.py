@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance import python_clients
-from tests.instance import Api, Instance
+from tests.instance import Api, Instance, on_one_backend
 
+pytestmark = on_one_backend
 TINY_T5 = "pinion/tiny-t5"
 COUNTED = "ninety-seven, ninety-eight, ninety-nine, one hundred"
 

@@ -9,8 +9,9 @@ import replicate
 from replicate.exceptions import ReplicateError
 
 from tests.acceptance import javascript_client, python_clients
-from tests.instance import PREDICTORS, Api, Instance
+from tests.instance import PREDICTORS, Api, Instance, on_one_backend
 
+pytestmark = on_one_backend
 Act = Callable[[str, str], Any]
 """What a client answers to `create`, `find` or `remove`, and the name of a model."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cutting_proxy import cutting
-from tests.instance import PROJECT, Api, Instance, until
+from tests.instance import PROJECT, Api, Instance, on_one_backend, until
 from tests.model_processes import PREDICTORS
 from tests.pythons import minor_of, other_pythons
 from tests.wheels import make_wheel
@@ -29,8 +29,6 @@ def predict(source: Path) -> Iterator[str]:
     yield f"{sys.version_info.major}.{sys.version_info.minor}"
     yield localpkg.VERSION + source.read_text()
 """
-on_one_backend = pytest.mark.parametrize("instance", ["embedded"], indirect=True)
-"""For what does not depend on what the server stands on."""
 
 
 def model(folder: Path, predictor: str = ECHO, build: str = "{}", **files: bytes) -> Path:

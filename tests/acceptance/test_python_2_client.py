@@ -6,8 +6,9 @@ import pytest
 
 from tests.acceptance import python_clients
 from tests.acceptance.python_clients import called
-from tests.instance import PREDICTORS, Api, Instance
+from tests.instance import PREDICTORS, Api, Instance, on_one_backend
 
+pytestmark = on_one_backend
 TINY_T5 = "pinion/tiny-t5"
 PAGE_SIZE = 100
 NUMBER = "four thousand two hundred seventeen"

@@ -20,6 +20,7 @@ from shared.live import Feed
 from shared.queue import RedisPool
 from shared.settings import Settings
 from shared.tables import Table
+from tests.api_in_process import serving
 from tests.database_fixtures import (
     BACKENDS,
     LOOPBACK,
@@ -31,7 +32,6 @@ from tests.database_fixtures import (
     backend,
     private_valkey,
     redis_at,
-    serving,
     until,
 )
 from tests.host import Host, hosting

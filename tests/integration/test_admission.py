@@ -15,7 +15,8 @@ from shared.database import Database, clock
 from shared.errors import QueueFull
 from shared.settings import Settings
 from shared.tables import Prediction
-from tests.database_fixtures import PrivateValkey, Rows, serving, until
+from tests.api_in_process import serving
+from tests.database_fixtures import PrivateValkey, Rows, until
 
 PATH = "/v1/predictions"
 OTHER_TOKEN = "r8_" + "o" * 37

@@ -13,7 +13,8 @@ from shared.database import Database, clock
 from shared.file_store import content_path
 from shared.settings import Settings
 from shared.tables import File
-from tests.database_fixtures import Backend, Rows, serving
+from tests.api_in_process import serving
+from tests.database_fixtures import Backend, Rows
 from worker.sweep import Sweep
 
 PATH = "/v1/files"

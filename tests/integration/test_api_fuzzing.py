@@ -15,7 +15,7 @@ import pytest
 from api.app import create_app
 from shared import collections
 from shared.settings import Settings
-from tests.database_fixtures import Rows
+from tests.database_fixtures import BACKENDS, Rows
 from tests.instance import api_process
 from tests.owned import OWNERS_TOKEN, Property
 
@@ -65,7 +65,11 @@ async def tried(settings: Settings, parameters: list[str], folder: Path) -> "sub
     return await asyncio.to_thread(run)
 
 
-@pytest.mark.parametrize("ids", ["made up", "of what is there"])
+@pytest.mark.parametrize(
+    ("servers", "ids"),
+    [(BACKENDS[0], "made up"), *((backend, "of what is there") for backend in BACKENDS)],
+    indirect=["servers"],
+)
 async def test_every_answer_is_a_documented_one(
     settings: Settings, owned: Property, rows: Rows, tmp_path: Path, ids: str
 ) -> None:

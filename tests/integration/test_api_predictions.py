@@ -14,7 +14,8 @@ from shared.lifecycle import Ending, Progress
 from shared.queue import PredictJob, RedisPool, missing, predict_queue
 from shared.settings import Settings
 from shared.tables import Model, Prediction, Version
-from tests.database_fixtures import TOKEN, Rows, serving, until
+from tests.api_in_process import serving
+from tests.database_fixtures import TOKEN, Rows, until
 
 PATH = "/v1/predictions"
 HOOK = "http://127.0.0.1:9/hook"

@@ -14,7 +14,8 @@ from shared.contents import PACK_BYTES_MAX, packed
 from shared.database import Database
 from shared.settings import Settings
 from shared.storage import MAX_ENTRIES, version_folder
-from tests.database_fixtures import Rows, serving
+from tests.api_in_process import serving
+from tests.database_fixtures import Rows
 
 PATH = "/v1/models/pinion/pushed/versions"
 FILES = {"cog.yaml": b"predict: predict.py:Predictor\n", "predict.py": b"class Predictor: ...\n", "empty.txt": b""}

@@ -9,7 +9,8 @@ import httpx
 
 from shared.queue import RedisPool, predict_queue
 from shared.settings import Settings
-from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, serving, until
+from tests.api_in_process import serving
+from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, until
 from tests.host import Host, installed
 
 PATH = "/v1/predictions"

@@ -21,7 +21,8 @@ from shared.kept_secrets import decrypted_input
 from shared.settings import Settings
 from shared.tables import Account, File, Prediction
 from shared.vault import Vault, is_encrypted
-from tests.database_fixtures import ENCRYPTION_KEY, PROJECT, Backend, Command, Rows, serving
+from tests.api_in_process import serving
+from tests.database_fixtures import ENCRYPTION_KEY, PROJECT, Backend, Command, Rows
 from tests.host import Host, installed
 
 ANOTHER_KEY = base64.b64encode(b"a" * 32).decode()

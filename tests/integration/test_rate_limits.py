@@ -16,7 +16,8 @@ from shared.database import Database
 from shared.queue import RedisPool
 from shared.settings import Settings
 from shared.tables import Token
-from tests.database_fixtures import TOKEN, PrivateValkey, Rows, serving, until
+from tests.api_in_process import serving
+from tests.database_fixtures import TOKEN, PrivateValkey, Rows, until
 
 PATH = "/v1/predictions"
 DAY_SECONDS = 86_400

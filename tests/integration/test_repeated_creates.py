@@ -15,7 +15,8 @@ from shared.lifecycle import Ending, Progress, finish
 from shared.queue import RedisPool, predict_queue
 from shared.settings import Settings
 from shared.tables import Prediction, Version
-from tests.database_fixtures import TRAINABLE, Rows, serving, until
+from tests.api_in_process import serving
+from tests.database_fixtures import TRAINABLE, Rows, until
 from worker.retention import Retention
 
 PATH = "/v1/predictions"

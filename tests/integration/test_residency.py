@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -58,14 +59,16 @@ async def test_the_model_used_least_recently_gives_way_and_comes_back(
 
 async def test_a_model_that_is_in_use_stays_whatever_it_takes(settings: Settings, rows: Rows, host: Host) -> None:
     busy, other, third = [await installed(settings, rows, "fills_memory") for _ in range(3)]
-    running = asyncio.create_task(run(host, rows, busy, seconds=1.5))
+    running = asyncio.create_task(run(host, rows, busy, seconds=60))
     await until(lambda: host.residency.resident(busy).group)
     await until(lambda: host.residency.resident(busy).is_in_use)
     await run(host, rows, other)
     await run(host, rows, third)
     await host.residency.make_room({})
     assert up(host, [busy, other, third]) == [True, False, True]
-    await running
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_with_room_for_none_each_runs_all_the_same(

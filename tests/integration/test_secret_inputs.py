@@ -14,7 +14,8 @@ from shared.kept_secrets import decrypted_input
 from shared.live import Feed
 from shared.settings import Settings
 from shared.tables import Model
-from tests.database_fixtures import Rows, serving, until
+from tests.api_in_process import serving
+from tests.database_fixtures import Rows, until
 from tests.host import Host
 from tests.training_worker import TrainingWorker, built, training
 
