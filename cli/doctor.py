@@ -20,12 +20,18 @@ from urllib.parse import urlsplit
 from cli import home, probe
 from cli.address import claim, find_listener, read_address
 from cli.failure import Failure
+from shared.isolation import Isolation, Level, judge
 
 _LEAST_FREE_BYTES = 10 * 2**30
 _ASK_SECONDS = 20.0
 _COLOURS = {"OK": 32, "WARN": 33, "FAIL": 31}
 """As a terminal numbers green, yellow and red."""
 _DEFAULT_PORTS = {"postgres": 5432, "redis": 6379}
+_RUN = {
+    Level.PROCESS: "as processes of this user",
+    Level.VEIL: "behind a veil that hides PINION_HOME from them",
+    Level.SANDBOX: "in sandboxes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,21 +181,18 @@ def _gpu() -> Finding:
 def _isolation() -> Finding:
     """What the models of this installation run in, and why."""
     from cli import configuration
-    from shared.isolation import Isolation, judge
 
     try:
         settings = configuration.load()
     except Failure as failure:
         return Finding("FAIL", "Isolation", str(failure))
     verdict = judge(settings.isolation, _accounts(settings.database_url))
-    if verdict.is_sandboxed:
-        return Finding("OK", "Isolation", f"models run in sandboxes: {verdict.reason}")
     if not verdict.obstacle:
-        return Finding("OK", "Isolation", f"models run as processes of this user: {verdict.reason}")
+        return Finding("OK", "Isolation", f"models run {_RUN[verdict.level]}: {verdict.reason}")
     fix = "install bubblewrap, or let it make user namespaces: docs/security.md"
     if settings.isolation == Isolation.SANDBOX:
         return Finding("FAIL", "Isolation", f"models cannot run: {verdict.reason}, but {verdict.obstacle}", fix)
-    found = f"models run as processes of this user although {verdict.reason}: {verdict.obstacle}"
+    found = f"models run {_RUN[verdict.level]}, and can read PINION_HOME: {verdict.reason}, and {verdict.obstacle}"
     return Finding("WARN", "Isolation", found, fix)
 
 

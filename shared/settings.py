@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     model_memory_bytes: int = Field(default=0, ge=0)
     """Main memory that the models of a host may take together before idle ones are ended; 0: three quarters of all."""
     isolation: Isolation = Isolation.AUTO
-    """How models are kept away from the service: by a sandbox, as processes only, or auto: as accounts ask for it."""
+    """How models are kept away from the service: by a sandbox, not at all, or auto: by a veil, or as accounts ask."""
     drain_seconds: float = Field(default=6.0, ge=0)
     """How long a stopping worker lets its running predictions finish."""
     max_connections: int = Field(default=5000, gt=0)

@@ -244,12 +244,12 @@ def api_process(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def running(backend: str) -> Iterator[Instance]:
+def running(backend: str, isolation: str = "process") -> Iterator[Instance]:
     """A started instance: "embedded" brings SQLite and Valkey, "servers" uses Postgres and Redis."""
     with ExitStack() as stack:
         # With several accounts, as tests make them, models would be in sandboxes wherever bubblewrap is installed.
-        # Those have tests of their own.
-        settings = {"PINION_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8", "PINION_ISOLATION": "process"}
+        # Those have tests of their own, as veils have.
+        settings = {"PINION_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8", "PINION_ISOLATION": isolation}
         if backend == "servers":
             name = f"pinion_acceptance_{secrets.token_hex(4)}"
             settings["DATABASE_URL"] = stack.enter_context(fresh_postgres(name))

@@ -67,6 +67,13 @@ async def run(process: ModelProcess, heard: Heard | None = None, **given: Any) -
         return await process.predict("p1", given, (heard or Heard()).take)
 
 
+async def answer(process: ModelProcess, what: str, at: str | Path = "") -> Any:
+    """What `breaks_out` tells of an attempt."""
+    done = await run(process, what=what, at=str(at))
+    assert done.status == "succeeded", done
+    return done.output
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110  the state of a foreign process tells nobody when it changes

@@ -1,4 +1,4 @@
-"""The place of one model process: a temporary folder of its own and, in a sandbox, all that it can see.
+"""The place of one model process: a temporary folder of its own and, in an enclosure, all that it can see.
 
 Removed when the process has ended and nobody reads what its predictions have made. What is spoken is not known here.
 """
@@ -15,8 +15,10 @@ from typing import Any
 
 from shared.file_lock import open_lock, try_lock
 from shared.file_names import FILE_KEY
+from shared.isolation import Level
+from worker.enclosure import Enclosure, Mount, is_seen, outside_of
 from worker.events import SetupFailed
-from worker.sandbox import HOME, TEMPORARY, Mount, Sandbox
+from worker.sandbox import HOME, TEMPORARY
 from worker.strays import end_strays
 
 _PREFIX = "pinion-model-"
@@ -29,18 +31,22 @@ class Cell:
     """Opened by `open_cell`."""
 
     def __init__(
-        self, scratch: Path, lock: int, source: Path, sandbox: Sandbox | None, mounts: Sequence[Mount]
+        self, scratch: Path, lock: int, source: Path, enclosure: Enclosure | None, mounts: Sequence[Mount]
     ) -> None:
         self._scratch, self._lock = scratch, lock
         self._source = source
-        self._sandbox, self._mounts = sandbox, mounts
+        self._enclosure, self._mounts = enclosure, mounts
         self._stays = 0
         self._left: dict[str, Path] = {}
         self._is_left = False
 
     @property
+    def is_enclosed(self) -> bool:
+        return self._enclosure is not None
+
+    @property
     def is_sandboxed(self) -> bool:
-        return self._sandbox is not None
+        return self._enclosure is not None and self._enclosure.level == Level.SANDBOX
 
     @property
     def variables(self) -> dict[str, str]:
@@ -52,7 +58,7 @@ class Cell:
 
     def command(self, program: Sequence[str]) -> list[str]:
         """What starts a program here. Blocks."""
-        return self._sandbox.command(self._mounts, self._source, program) if self._sandbox else list(program)
+        return self._enclosure.command(self._mounts, self._source, program) if self._enclosure else list(program)
 
     def stay(self, prediction_id: str) -> "Stay":
         """For as long as a prediction's files are needed."""
@@ -68,24 +74,17 @@ class Cell:
 
     def may_show(self, place: Path) -> bool:
         """Whether a process here can see what lies at a real place of this machine."""
-        return not self._sandbox or any(place.is_relative_to(os.path.realpath(each.outside)) for each in self._mounts)
+        return not self._enclosure or is_seen(self._mounts, place)
 
     def from_inside(self, output: Any) -> Any:
         """An output of the process, with its files under the names they have for us."""
-        if not self._sandbox:
+        if not self._enclosure:
             return output
         if isinstance(output, dict):
             if output.keys() == {FILE_KEY}:
-                return {FILE_KEY: str(self._outside(Path(output[FILE_KEY])))}
+                return {FILE_KEY: str(outside_of(self._mounts, Path(output[FILE_KEY])))}
             return {key: self.from_inside(each) for key, each in output.items()}
         return [self.from_inside(each) for each in output] if isinstance(output, list) else output
-
-    def _outside(self, place: Path) -> Path:
-        """Only a name: where it leads is looked at when it is opened."""
-        for mount in reversed(self._mounts):  # the innermost counts
-            if place.is_relative_to(mount.inside):
-                return mount.outside / place.relative_to(mount.inside)
-        return place
 
     async def leave(self) -> None:
         """The process has ended, and whatever it has started ends with it."""
@@ -122,24 +121,24 @@ class Stay:
         await self._cell.end_stay(self._prediction_id)
 
 
-async def open_cell(source: Path, python: Path, sandbox: Sandbox | None) -> Cell:
+async def open_cell(source: Path, python: Path, enclosure: Enclosure | None) -> Cell:
     """For a process that is about to start in a model's folder; raises SetupFailed."""
     try:
-        return await asyncio.to_thread(_open, source, python, sandbox)
+        return await asyncio.to_thread(_open, source, python, enclosure)
     except OSError as error:
         raise SetupFailed(f"No place could be made for the model: {error.strerror}.") from error
 
 
-def _open(source: Path, python: Path, sandbox: Sandbox | None) -> Cell:
+def _open(source: Path, python: Path, enclosure: Enclosure | None) -> Cell:
     _remove_abandoned()
     draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX))
     lock = open_lock(draft / "lock")
     try_lock(lock)
     scratch = draft.rename(draft.with_name(draft.name.removeprefix(".")))  # not to be found before it is locked
     try:
-        for name in (_TEMPORARY, "home", "folder"):
-            (scratch / name).mkdir(mode=0o700)
-        return Cell(scratch, lock, source, sandbox, sandbox.mounts(source, python, scratch) if sandbox else ())
+        (scratch / _TEMPORARY).mkdir(mode=0o700)
+        mounts = enclosure.mounts(source, python, scratch) if enclosure else ()
+        return Cell(scratch, lock, source, enclosure, mounts)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         os.close(lock)

@@ -50,7 +50,7 @@ class Child:
     async def wait(self) -> int:
         """The exit code, or the signal as a negative number."""
         code = await self.process.wait()
-        return _SIGNALED - code if self.cell.is_sandboxed and code > _SIGNALED else code
+        return _SIGNALED - code if self.cell.is_enclosed and code > _SIGNALED else code
 
     def kill(self) -> None:
         """The process, and with it all that it has started."""
@@ -103,7 +103,7 @@ async def _start(
             cwd=source,
             env=environment,
             # Bubblewrap makes no group. That it is in a session of its own harms nobody: it dies with us.
-            start_new_session=cell.is_sandboxed,
+            start_new_session=cell.is_enclosed,
         )
     except OSError as error:
         raise SetupFailed(f"{python} could not be started: {error.strerror}.") from error

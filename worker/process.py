@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from worker.cell import Stay, open_cell
 from worker.child import describe_death, spawn
+from worker.enclosure import Enclosure
 from worker.events import Done, Event, Log, Metric, Output, SetupFailed, Take
 from worker.frames import Lines, start_frame
 from worker.health import Health, HealthCheck
 from worker.manifest import Manifest, read_manifest
 from worker.numbers import Numbers
 from worker.running import Run, when_taken
-from worker.sandbox import Sandbox
 
 CANCEL_GRACE = timedelta(milliseconds=500)
 
@@ -60,7 +60,7 @@ class ModelProcess:
         mode: Literal["predict", "train"] = "predict",
         python: Path | None = None,
         weights: Path | None = None,
-        sandbox: Sandbox | None = None,
+        enclosure: Enclosure | None = None,
         setup_limit: timedelta | None = None,
         on_setup_log: Callable[[str], None] | None = None,
     ) -> "ModelProcess":
@@ -72,7 +72,7 @@ class ModelProcess:
         manifest = await asyncio.to_thread(read_manifest, source)
         first = start_frame(manifest, mode)
         model = cls(on_setup_log, _STARTS_AGAIN if mode == "predict" else ".")
-        await model._spawn(source, manifest, python or Path(sys.executable), weights, sandbox)
+        await model._spawn(source, manifest, python or Path(sys.executable), weights, enclosure)
         try:
             model._limit_setup(setup_limit)
             model._send(first)
@@ -184,9 +184,9 @@ class ModelProcess:
         await self.wait_closed()
 
     async def _spawn(
-        self, source: Path, manifest: Manifest, python: Path, weights: Path | None, sandbox: Sandbox | None
+        self, source: Path, manifest: Manifest, python: Path, weights: Path | None, enclosure: Enclosure | None
     ) -> None:
-        cell = await open_cell(source, python, sandbox)
+        cell = await open_cell(source, python, enclosure)
         handed = {"COG_WEIGHTS": str(weights)} if weights else {}
         environment = manifest.environment(python, cell.variables, is_secluded=cell.is_sandboxed)
         try:

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.enclosure import Enclosure
 from worker.environment import Environments
 from worker.manifest import read_manifest
-from worker.sandbox import Sandbox
 from worker.seclusion import Seclusion
 from worker.shelf import Say
 from worker.weights import VersionWeights, Weights
@@ -23,7 +23,7 @@ class Provided:
     python: Path
     weights: Path | None
     """What setup() is handed, if the version was given some."""
-    sandbox: Sandbox | None
+    enclosure: Enclosure | None
     """What the process is to run in, if it is not to see the rest of this machine."""
 
 

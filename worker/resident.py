@@ -280,7 +280,7 @@ class Resident:
                 self.folder,
                 python=needed.python,
                 weights=needed.weights,
-                sandbox=needed.sandbox,
+                enclosure=needed.enclosure,
                 setup_limit=self._setup_limit,
                 on_setup_log=say,
             )

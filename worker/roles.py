@@ -40,6 +40,7 @@ from worker.deliver import Sender
 from worker.environment import Environments
 from worker.files import Files, predictions_folder
 from worker.gpu import gpus
+from worker.kept_places import kept_places
 from worker.ledger import Ledger
 from worker.leftovers import Leftovers
 from worker.life_sign import living
@@ -187,7 +188,8 @@ def provisions(settings: Settings, database: Database, client: httpx.AsyncClient
     download = partial(fetch, client, total=limit, cap_bytes=settings.max_archive_bytes)
     weights = Weights(settings.home, download, limit)
     count_accounts = partial(persistently, partial(accounts.count, database))
-    seclusion = Seclusion(settings.isolation, count_accounts, partial(predictions_folder, settings.home))
+    folder_of, find_kept = partial(predictions_folder, settings.home), partial(kept_places, settings)
+    seclusion = Seclusion(settings.isolation, count_accounts, folder_of, find_kept)
     return Provisions(Environments(settings.home, limit), weights, OwnFiles(settings, database).weights_of, seclusion)
 
 

@@ -1,14 +1,14 @@
-"""What a model in a sandbox sees of this machine: the system's programs, its GPUs, and what it is handed.
+"""A sandbox: a model in it sees the system's programs, the GPUs, and what it is handed; no network and no home.
 
-Built with bubblewrap; whether there is to be a sandbox is decided in `isolation`. docs/security.md says what it keeps
-out and what it does not.
+docs/security.md says what it keeps out and what it does not.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from shared.isolation import WALLS
+from shared.isolation import Level
+from worker.enclosure import WRITABLE, Enclosure, Mount, homes_of, new_system
 from worker.events import SetupFailed
 from worker.surroundings import RUNTIME
 
@@ -22,63 +22,31 @@ _ETC = (
 )
 # Libraries count processors there, and drivers find their devices.
 _SYS = ("block", "bus", "class", "dev", "devices", "module")
-_GPUS = ("nvidia*", "kfd", "dri", "dxg")
 _FOLDER_ENTRIES_MAX = 1000
 """Each entry of the model's folder is a mount, and bubblewrap takes 9000 arguments."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mount:
-    """A place in the sandbox, and what is there."""
+class Sandbox(Enclosure):
+    """What is shown is read-only."""
 
-    inside: Path
-    outside: Path
-    is_writable: bool = False
-
-    @property
-    def options(self) -> tuple[str, str, str]:
-        return ("--bind" if self.is_writable else "--ro-bind-try", str(self.outside), str(self.inside))
-
-
-@dataclass(frozen=True, slots=True)
-class Sandbox:
-    """A kind of sandbox, before a process is in one."""
-
-    program: Path
-    """Bubblewrap."""
-    shown: tuple[Path, ...] = ()
-    """Read-only, under their own names."""
+    level: ClassVar[Level] = Level.SANDBOX
     shared: tuple[Path, ...] = ()
-    """The same, but writable, and to us as well; these exist."""
+    """Shown as well, but writable, and to us too; these exist."""
 
     def mounts(self, source: Path, python: Path, scratch: Path) -> list[Mount]:
-        """All of the file system that a model is to see, outermost first. Blocks."""
-        system = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC)]
-        own = [Mount(TEMPORARY, scratch / "tmp", True), Mount(HOME, scratch / "home", True)]
-        shown = [RUNTIME, *_homes_of(python), *self.shown]
+        system = [*_SYSTEM, *(f"/etc/{name}" for name in _ETC), *(f"/sys/{name}" for name in _SYS)]
+        home, folder = scratch / "home", scratch / "folder"
+        for made in (home, folder):
+            made.mkdir(mode=0o700)
         return [
+            *new_system(),
             *(Mount(Path(place), Path(place)) for place in system),
-            *own,
-            *(Mount(place, place) for place in shown),
-            *(Mount(place, place, True) for place in self.shared),
-            *_folder(source, scratch / "folder"),
+            *(Mount(TEMPORARY, scratch / "tmp", WRITABLE), Mount(HOME, home, WRITABLE)),
+            *(Mount(place, place) for place in (RUNTIME, *homes_of(python), *self.shown)),
+            *(Mount(place, place, WRITABLE) for place in self.shared),
+            *_folder(source, folder),
         ]
-
-    def command(self, mounts: Sequence[Mount], source: Path, program: Sequence[str]) -> list[str]:
-        """What starts the program in a sandbox, in the model's folder. Blocks."""
-        options = [str(self.program), *WALLS, "--dev", "/dev", "--proc", "/proc"]
-        for name in _SYS:
-            options += ["--ro-bind-try", f"/sys/{name}", f"/sys/{name}"]
-        for device in (device for pattern in _GPUS for device in sorted(Path("/dev").glob(pattern))):
-            options += ["--dev-bind-try", str(device), str(device)]
-        for mount in mounts:
-            options += mount.options
-        return [*options, "--chdir", str(source), "--", *program]
-
-
-def _homes_of(python: Path) -> list[Path]:
-    """The environment it stands for and the installation that one stems from."""
-    return list(dict.fromkeys([python.parent.parent, python.resolve().parent.parent]))
 
 
 def _folder(source: Path, writable: Path) -> list[Mount]:
@@ -95,4 +63,4 @@ def _folder(source: Path, writable: Path) -> list[Mount]:
     for link in (each for each in entries if each.is_symlink()):
         (writable / link.name).symlink_to(link.readlink())
     mounted = (each for each in entries if not each.is_symlink())
-    return [Mount(source, writable, True), *(Mount(source / each.name, each) for each in mounted)]
+    return [Mount(source, writable, WRITABLE), *(Mount(source / each.name, each) for each in mounted)]

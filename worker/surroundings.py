@@ -46,6 +46,12 @@ def model_environment(
     return {**allowed, "PATH": path, "PYTHONUNBUFFERED": "1", **added}
 
 
+def named_places() -> list[Path]:
+    """What our environment names for models, and where they keep by custom what they have downloaded."""
+    values = [*_allowed(_FOR_MODELS).values(), os.path.expanduser("~/.cache")]
+    return [Path(value) for value in values if os.path.isabs(value)]
+
+
 def build_environment(sources: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of uv, and so of packages that run code while they are built."""
     own = {name: value for name, value in os.environ.items() if _ONLY_FOR_BUILDS.fullmatch(name)}

@@ -109,7 +109,7 @@ class Trainer:
             mode="train",
             python=needed.python,
             weights=needed.weights,
-            sandbox=needed.sandbox,
+            enclosure=needed.enclosure,
             setup_limit=timedelta(seconds=self.settings.setup_seconds),
             on_setup_log=say,
         )

@@ -1,13 +1,11 @@
-"""What a model process can reach of the service without a sandbox, and what it leaves behind."""
+"""What a model process can reach of the service as a plain process, and what it leaves behind."""
 
 import asyncio
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,26 +13,14 @@ from shared.settings import Settings
 from tests.database_fixtures import Rows
 from tests.file_server import FileServer
 from tests.host import Host, installed
-from tests.model_processes import PREDICTORS, ROOT, Heard, Start, exists, listed, run
-from worker.process import ModelProcess
+from tests.model_processes import PREDICTORS, ROOT, Heard, Start, answer, exists, listed, run
 from worker.strays import _environment, _processes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines"),
+    pytest.mark.usefixtures("scratch"),
+]
 MODEL = "breaks_out"
-
-
-@pytest.fixture(autouse=True)
-def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for temporary files that this test has for itself."""
-    folder = tmp_path_factory.mktemp("scratch")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-async def answer(process: ModelProcess, what: str, at: str = "") -> Any:
-    done = await run(process, what=what, at=at)
-    assert done.status == "succeeded", done
-    return done.output
 
 
 def killed_in(scratch: Path, model: str = MODEL) -> Path:

@@ -14,12 +14,14 @@ import pytest
 from sqlalchemy import Row
 
 from shared.contract import Status
-from shared.live import Chunk, replay
+from shared.database import Database
+from shared.isolation import Isolation
+from shared.live import Chunk, Feed, replay
 from shared.queue import RedisPool
 from shared.settings import Settings
 from shared.storage import version_folder
 from tests.database_fixtures import Rows, until
-from tests.host import Host, installed
+from tests.host import Host, hosting, installed
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
@@ -156,15 +158,18 @@ async def test_a_webhook_tells_the_addresses(settings: Settings, rows: Rows, hos
 
 
 async def test_a_model_hands_out_nothing_of_the_service_or_of_other_models(
-    settings: Settings, naming: Callable[..., Any]
+    settings: Settings, rows: Rows, database: Database, feed: Feed
 ) -> None:
+    """That it can name, as a plain process sees them."""
     (settings.home / "token").write_text("secret")
     link = Path(tempfile.mkdtemp()) / "innocent.txt"
     link.symlink_to(settings.home / "token")
-    for path in (settings.home / "token", link):
-        ended = await naming(path)
-        assert (ended.status, ended.output) == (Status.FAILED, None)
-        assert ended.error == "The model may not hand out the file token: it is not one of its own."
+    version_id = await installed(settings, rows, "names_a_file")
+    async with hosting(settings.model_copy(update={"isolation": Isolation.PROCESS}), database, feed) as host:
+        for path in (settings.home / "token", link):
+            ended = await host.run(rows, version_id, input={"path": str(path)})
+            assert (ended.status, ended.output) == (Status.FAILED, None)
+            assert ended.error == "The model may not hand out the file token: it is not one of its own."
     link.unlink()
 
 

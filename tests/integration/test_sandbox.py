@@ -1,53 +1,39 @@
-"""What a model in a sandbox sees, what it does not, and that it works there as it does elsewhere."""
+"""What a model in a sandbox sees and what it does not, and when there is one."""
 
-import asyncio
 import os
-import signal
 import socket
-import tempfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 
-from shared import files
 from shared.accounts import create
 from shared.contract import AccountType
 from shared.database import Database
-from shared.isolation import Isolation, find_obstacle, find_program, judge
+from shared.isolation import Isolation, Level, find_obstacle, find_program, judge
 from shared.live import Feed
 from shared.settings import Settings
 from shared.storage import version_folder
 from tests.database_fixtures import Rows
 from tests.file_server import FileServer
 from tests.host import Host, hosting, installed
-from tests.model_processes import PREDICTORS, ROOT, Heard, Start, content_of, is_running, listed, run, until
+from tests.model_processes import PREDICTORS, ROOT, Start, answer, content_of, listed
 from worker.events import SetupFailed
-from worker.memory import HostMemory
 from worker.process import ModelProcess
 from worker.sandbox import Sandbox
 
 MODEL = "breaks_out"
 GONE = "FileNotFoundError: No such file or directory"
 READ_ONLY = "OSError: Read-only file system"
+pytestmark = pytest.mark.usefixtures("scratch")
 
 
 @pytest.fixture(autouse=True)
 def needs_sandbox() -> None:
-    if obstacle := find_obstacle():
+    if obstacle := find_obstacle(Level.SANDBOX):
         pytest.skip(obstacle)
-
-
-@pytest.fixture(autouse=True)
-def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for temporary files that this test has for itself."""
-    folder = tmp_path_factory.mktemp("scratch")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -60,7 +46,7 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 @pytest.fixture
 async def process(start: Start, sandbox: Sandbox) -> ModelProcess:
-    return await start(MODEL, sandbox=sandbox)
+    return await start(MODEL, enclosure=sandbox)
 
 
 @pytest_asyncio.fixture
@@ -68,24 +54,6 @@ async def secluded(settings: Settings, database: Database, feed: Feed) -> AsyncI
     """A host whose models run in sandboxes."""
     async with hosting(settings.model_copy(update={"isolation": Isolation.SANDBOX}), database, feed) as opened:
         yield opened
-
-
-async def stored(settings: Settings, database: Database, output: Any) -> bytes:
-    file = await files.find(database, output["$file"].partition("/")[0])
-    assert file
-    place = files.content_of(settings.home, file)
-    assert place
-    return place.read_bytes()
-
-
-async def answer(process: ModelProcess, what: str, at: str | Path = "") -> Any:
-    done = await run(process, what=what, at=str(at))
-    assert done.status == "succeeded", done
-    return done.output
-
-
-def processes_that_run(command: list[str]) -> list[psutil.Process]:
-    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == command]
 
 
 async def test_no_file_of_the_service_is_there(process: ModelProcess, settings: Settings, tmp_path: Path) -> None:
@@ -117,7 +85,7 @@ async def test_there_is_no_network(process: ModelProcess, file_server: FileServe
 async def test_its_environment_holds_nothing_of_ours(start: Start, sandbox: Sandbox, monkeypatch: Any) -> None:
     for secret in ("HF_TOKEN", "HTTPS_PROXY", "DATABASE_URL", "XDG_CACHE_HOME"):
         monkeypatch.setenv(secret, "canary")
-    seen = await answer(await start(MODEL, sandbox=sandbox), "environment")
+    seen = await answer(await start(MODEL, enclosure=sandbox), "environment")
     assert "canary" not in seen.values()
     assert (seen["HOME"], seen["TMPDIR"].partition("/prediction-")[0]) == ("/home/model", "/tmp")
 
@@ -138,77 +106,9 @@ async def test_it_may_write_beside_its_code_at_home_and_in_tmp_and_nothing_of_it
     assert listed(scratch) == []
 
 
-@pytest.mark.parametrize("place", ["made.txt", "/tmp/made.txt", "/home/model/made.txt"])
+@pytest.mark.parametrize("place", ["/tmp/made.txt", "/home/model/made.txt"])
 async def test_files_it_answers_with_are_found_on_our_side(process: ModelProcess, place: str) -> None:
-    named = (await answer(process, "answer_file", place))["$file"]
-    assert content_of(named) == b"made here"
-
-
-async def test_a_canceled_sleep_in_c_ends_and_the_process_goes_on(process: ModelProcess) -> None:
-    heard = Heard()
-    running = asyncio.create_task(run(process, heard, what="sleep", at="600"))
-    await heard.until(lambda heard: bool(heard.logs))
-    process.cancel("p1")
-    assert (await running).status == "canceled"
-    assert await answer(process, "read", "notes.txt") == "pushed\n"
-
-
-async def test_a_prediction_that_does_not_hear_a_cancel_costs_the_process(start: Start, sandbox: Sandbox) -> None:
-    process, heard = await start("ignores_cancel", sandbox=sandbox), Heard()
-    running = asyncio.create_task(run(process, heard))
-    await heard.until(lambda heard: bool(heard.logs or heard.items))
-    process.cancel("p1")
-    assert (await running).status == "canceled"
-    await process.wait_closed()
-
-
-async def test_a_daemon_does_not_outlive_the_process(process: ModelProcess) -> None:
-    assert await answer(process, "daemon", "612.5") == "left"
-    command = ["sleep", "612.5"]
-    await until(lambda: bool(processes_that_run(command)))
-    await process.stop()
-    await until(lambda: not processes_that_run(command))
-
-
-async def test_it_dies_with_its_leader(process: ModelProcess) -> None:
-    await answer(process, "daemon", "613.5")
-    os.kill(process.group, signal.SIGKILL)
-    await process.wait_closed()
-    assert process.fault
-    assert process.fault.startswith("The model process was killed by signal 9 (SIGKILL)")
-    await until(lambda: not processes_that_run(["sleep", "613.5"]))
-
-
-async def test_how_it_died_is_told_as_without_a_sandbox(start: Start, sandbox: Sandbox) -> None:
-    for name, given in (("exits", {"code": 3, "at_once": True}), ("kills_itself", {})):
-        usual, secluded = [await run(await start(name, sandbox=each), **given) for each in (None, sandbox)]
-        assert usual == secluded
-        assert usual.status == "failed"
-
-
-async def test_the_memory_of_the_whole_sandbox_is_counted(start: Start, sandbox: Sandbox) -> None:
-    process = await start("fills_memory", sandbox=sandbox)
-    reading = HostMemory(1 << 40).read([process.group])
-    assert reading.taken_bytes[process.group] > 5_000_000
-
-
-async def test_it_stops_within_the_grace(process: ModelProcess) -> None:
-    leader = process.group
-    async with asyncio.timeout(5):
-        await process.stop(timedelta(seconds=60))
-    assert not is_running(leader)
-
-
-async def test_the_service_runs_predictions_with_files_in_a_sandbox(
-    settings: Settings, rows: Rows, secluded: Host, file_server: FileServer, scratch: Path
-) -> None:
-    version_id = await installed(settings, rows, "copies_a_file")
-    url = file_server.gives("/cat.txt", b"meow")
-    row = await secluded.run(rows, version_id, input={"file": url})
-    assert (row.status, row.error) == ("succeeded", None)
-    assert await stored(settings, secluded.database, row.output) == b"meow"
-    await secluded.residency.stop()
-    assert listed(scratch) == []
+    assert content_of((await answer(process, "answer_file", place))["$file"]) == b"made here"
 
 
 async def test_a_file_that_the_model_does_not_see_is_not_handed_out(
@@ -234,22 +134,23 @@ async def test_a_model_does_not_see_those_of_others_nor_their_predictions(
 
 
 def test_it_is_judged_by_what_is_wanted_and_by_how_many_accounts_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not judge(Isolation.AUTO, 1).is_sandboxed
-    assert judge(Isolation.AUTO, 2).is_sandboxed
-    assert judge(Isolation.SANDBOX, 0).is_sandboxed
-    assert not judge(Isolation.PROCESS, 2).is_sandboxed
+    assert judge(Isolation.AUTO, 1).level == Level.VEIL
+    assert judge(Isolation.AUTO, 2).level == Level.SANDBOX
+    assert judge(Isolation.SANDBOX, 0).level == Level.SANDBOX
+    assert judge(Isolation.PROCESS, 2).level == Level.PROCESS
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert {judge(wanted, 2).level for wanted in Isolation} == {Level.PROCESS}
 
 
 async def test_a_second_account_puts_the_next_process_into_a_sandbox(
     settings: Settings, rows: Rows, host: Host, database: Database
 ) -> None:
     version_id = await installed(settings, rows, MODEL)
-    looks = {"what": "look", "at": str(settings.home / "versions")}
-    (settings.home / "versions" / "other").mkdir()
-    assert len((await host.run(rows, version_id, input=looks)).output) == 2
+    tells = {"what": "environment"}
+    assert (await host.run(rows, version_id, input=tells)).output["HOME"] == str(Path.home())
     await create(database, "ada", AccountType.USER, "Ada")
     await host.residency.resident(version_id).unload()
-    assert (await host.run(rows, version_id, input=looks)).output == [version_id]
+    assert (await host.run(rows, version_id, input=tells)).output["HOME"] == "/home/model"
 
 
 @pytest.mark.parametrize("wanted", [Isolation.SANDBOX, Isolation.AUTO])
@@ -279,4 +180,4 @@ async def test_a_folder_with_too_many_entries_is_refused_with_a_sentence(
     for number in range(1000):
         (model / str(number)).touch()
     with pytest.raises(SetupFailed, match="put them into a folder of their own"):
-        await start(model, sandbox=sandbox)
+        await start(model, enclosure=sandbox)

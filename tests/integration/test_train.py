@@ -15,7 +15,7 @@ from shared import catalog, trainings
 from shared.contract import Kind, Scope, VersionStatus, Visibility
 from shared.database import Database, clock
 from shared.ids import new_id
-from shared.isolation import Isolation, find_obstacle
+from shared.isolation import Isolation, Level, find_obstacle
 from shared.live import Feed
 from shared.settings import Settings
 from shared.storage import version_folder
@@ -145,9 +145,9 @@ async def test_a_training_that_cannot_begin_fails(
 
 
 async def test_a_destination_that_is_gone_when_it_is_needed_fails_the_training(
-    client: httpx.AsyncClient, rows: Rows, version_id: str, tmp_path: Path
+    client: httpx.AsyncClient, rows: Rows, version_id: str, scratch: Path
 ) -> None:
-    gate = tmp_path / "gate"
+    gate = scratch / "gate"
     training_id = await accepted(client, version_id, word="patience", waits_for=str(gate))
     async with rows.database.transaction() as transaction:
         await transaction.execute(update(Model).where(Model.name == "tuned").values(name="renamed"))
@@ -272,11 +272,11 @@ async def test_a_training_outlives_its_worker_and_what_it_made_is_not_made_again
     settings: Settings,
     database: Database,
     feed: Feed,
-    tmp_path: Path,
+    scratch: Path,
     stage: str,
 ) -> None:
     await add_model(rows, "tuned")
-    gate = tmp_path / "gate"
+    gate = scratch / "gate"
     async with training(settings, database, feed, builds=False) as worker:
         version_id = await built(worker, settings, rows, "learns")
         training_id = await accepted(client, version_id, word="patience", waits_for=str(gate))
@@ -326,9 +326,9 @@ async def is_older(rows: Rows, moment: Any, seconds: float) -> bool:
 
 
 async def test_idle_models_give_way_to_a_training(
-    client: httpx.AsyncClient, rows: Rows, worker: TrainingWorker, version_id: str, tmp_path: Path
+    client: httpx.AsyncClient, rows: Rows, worker: TrainingWorker, version_id: str, scratch: Path
 ) -> None:
-    gate = tmp_path / "gate"
+    gate = scratch / "gate"
     training_id = await accepted(client, version_id, word="patience", waits_for=str(gate))
     await until(lambda: has_said(rows, training_id, "learning"))
     resident = worker.residency.resident(version_id)  # up since it was built
@@ -356,7 +356,7 @@ async def test_a_training_that_is_killed_says_so(
 async def test_a_training_in_a_sandbox_hands_out_what_it_made_there(
     client: httpx.AsyncClient, rows: Rows, settings: Settings, database: Database, feed: Feed
 ) -> None:
-    if obstacle := find_obstacle():
+    if obstacle := find_obstacle(Level.SANDBOX):
         pytest.skip(obstacle)
     await add_model(rows, "tuned")
     secluded = settings.model_copy(update={"isolation": Isolation.SANDBOX})

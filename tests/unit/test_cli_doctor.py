@@ -12,7 +12,7 @@ from cli import doctor as room
 from cli.doctor import doctor, examine
 from cli.failure import Failure
 from cli.init import init
-from shared.isolation import find_obstacle
+from shared.isolation import Level, find_obstacle
 from worker.manifest import read_manifest
 
 
@@ -93,7 +93,12 @@ def test_what_keeps_pinion_from_working_makes_the_command_fail(monkeypatch: pyte
 
 
 def test_what_models_run_in_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert line("Isolation")[1].startswith("models run as processes of this user: there is no second account")
+    mark, text = line("Isolation")
+    if obstacle := find_obstacle(Level.VEIL):
+        assert (mark, obstacle in text, "can read PINION_HOME" in text) == ("WARN", True, True)
+    else:
+        assert (mark, "behind a veil that hides PINION_HOME" in text) == ("OK", True)
+    assert "there is no second account" in text
     monkeypatch.setenv("PINION_ISOLATION", "process")
     assert line("Isolation")[1].startswith("models run as processes of this user: PINION_ISOLATION=process")
     assert not (tmp_path / "home").exists()
@@ -111,7 +116,7 @@ def test_a_sandbox_that_cannot_be_had_is_said_with_what_to_do(monkeypatch: pytes
 def test_a_second_account_asks_for_sandboxes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_accounts", lambda url: 2)
     mark, text = line("Isolation")
-    assert (mark, "there are 2 accounts" in text) == ("OK" if find_obstacle() is None else "WARN", True)
+    assert (mark, "there are 2 accounts" in text) == ("OK" if find_obstacle(Level.SANDBOX) is None else "WARN", True)
 
 
 def test_a_bubblewrap_that_may_make_no_namespaces_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,4 +124,6 @@ def test_a_bubblewrap_that_may_make_no_namespaces_is_quoted(monkeypatch: pytest.
     refusing.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert find_obstacle() == "bubblewrap may not make namespaces here (No permissions to create new namespace)"
+    said = "bubblewrap may not make namespaces here (No permissions to create new namespace)"
+    assert [find_obstacle(level) for level in (Level.VEIL, Level.SANDBOX)] == [said, said]
+    assert line("Isolation")[0] == "WARN"

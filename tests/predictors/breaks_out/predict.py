@@ -5,9 +5,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
+from typing import Any, List
 
 from cog import BasePredictor, Path
+
+UNCOVER = """
+import ctypes, errno, os, sys
+library, place = ctypes.CDLL(None, use_errno=True), sys.argv[1]
+namespaces, detach = 0x10020000, 2
+print("free" if library.unshare(namespaces) == 0 else "bound")
+library.umount2(place.encode(), detach)
+print(errno.errorcode[ctypes.get_errno()], *os.listdir(place))
+"""
 
 
 class Predictor(BasePredictor):
@@ -27,6 +36,23 @@ class Predictor(BasePredictor):
         with open(at, "w") as file:
             file.write("mine")
         return "written"
+
+    def remove(self, at: str) -> str:
+        os.remove(at)
+        return "removed"
+
+    def rename(self, at: str) -> str:
+        os.rename(at, f"{at}-mine")
+        return "renamed"
+
+    def open_device(self, at: str) -> str:
+        os.close(os.open(at, os.O_RDONLY))
+        return "opened"
+
+    def uncover(self, at: str) -> List[str]:
+        """Takes away what is mounted there, in namespaces of its own, where it has every right."""
+        command = [sys.executable, "-c", UNCOVER, at]
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode().split()
 
     def look(self, at: str) -> list[str]:
         return sorted(os.listdir(at))
@@ -102,6 +128,6 @@ class Predictor(BasePredictor):
 
     def forge_file(self, at: str) -> Path:
         """Names what it cannot see, by a link that it can."""
-        os.symlink(at, "/tmp/link.txt")
+        os.symlink(at, "link.txt")
         os.path.isfile = lambda place: True
-        return Path("/tmp/link.txt")
+        return Path("link.txt")
