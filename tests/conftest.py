@@ -2,12 +2,29 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
+from ssl import SSLContext
+from typing import Any
 
 import pytest
+from httpx._transports import default as httpx_transports
 
 from tests.database_fixtures import BACKENDS
 from tests.file_server import FileServer, serving_files
 from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
+
+_read_authorities = httpx_transports.create_ssl_context
+
+
+@cache
+def _context(_file: str | None, /, *arguments: Any, **options: Any) -> SSLContext:
+    return _read_authorities(*arguments, **options)
+
+
+# Each client reads all certificate authorities anew, which takes longer than most tests.
+httpx_transports.create_ssl_context = lambda *arguments, **options: _context(
+    os.environ.get("SSL_CERT_FILE"), *arguments, **options
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
