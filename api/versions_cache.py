@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from api.dependencies import Services
+from api.file_addresses import complaint
 from shared import catalog
 from shared.input_schema import InputSchema, compile_schema
 
@@ -43,12 +44,12 @@ async def find_runnable(services: Services, account_id: str, reference: str) -> 
         _known.move_to_end(reference)
         return known
     row = await catalog.runnable(services.database, account_id, reference)
-    return _remember(row) if row else None
+    return _remember(services, row) if row else None
 
 
-def _remember(row: Row[Any]) -> Runnable:
+def _remember(services: Services, row: Row[Any]) -> Runnable:
     if row.id not in _known:
-        schema = compile_schema(row.openapi_schema)
+        schema = compile_schema(row.openapi_schema, complain=complaint(services.settings.file_allow_cidrs))
         outputs = (row.is_iterator, _yields_files(row))
         _known[row.id] = Runnable(row.id, row.account_id, f"{row.owner}/{row.name}", *outputs, schema)
         if len(_known) > _LIMIT:

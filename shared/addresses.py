@@ -68,6 +68,7 @@ REFUSED_PORTS = frozenset(
 )
 """Nothing there waits for a webhook or has a file: a request could only be meant to be taken for something else."""
 
+_LOOPBACK = IPv4Address("127.0.0.1")
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _NUMERIC_HOST = re.compile(r"[0-9a-fx.]+", re.IGNORECASE)
@@ -91,6 +92,12 @@ def literal_address(host: str) -> IPAddress | None:
         return ip_address(bare)
     except ValueError:
         return _shorthand_ipv4(bare)
+
+
+def known_address(host: str) -> IPAddress | None:
+    """The same, and loopback for what RFC 6761 reserves for it; None for other names."""
+    name = host.removesuffix(".").lower()
+    return _LOOPBACK if name == "localhost" or name.endswith(".localhost") else literal_address(host)
 
 
 def _shorthand_ipv4(host: str) -> IPv4Address | None:

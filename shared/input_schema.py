@@ -4,7 +4,7 @@ Nothing is converted and no default is filled in here: the model process does th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -26,6 +26,8 @@ _BYTES_MAX = 1024 * 1024
 # A match takes less than 10 ms then.
 _BACKTRACKS_MAX = 10_000
 
+Complain = Callable[[str], str | None]
+"""What is wrong with the address of a file, if something is."""
 _REFERENCE = "#/components/schemas/"
 _URI_SCHEME = re.compile(r"(https?|data):(?=.)", re.DOTALL | re.IGNORECASE)
 
@@ -54,7 +56,6 @@ _WORDING = {
     "oneOf": ("number_one_of", "Must validate one and only one schema (oneOf)"),
     "not": ("number_not", "Must not validate the schema (not)"),
 }
-_HINTS = {"uri": ": it has to be an http, https or data URL"}
 _BRANCHES = {"allOf", "anyOf", "oneOf"}
 _NESTED = {"items", "not", "additionalProperties", "properties"} | _BRANCHES
 _COPIED = _WORDING.keys() - _NESTED - {"exclusiveMinimum", "exclusiveMaximum"}
@@ -68,6 +69,7 @@ class InputSchema:
         validators: Mapping[str, jsonschema_rs.Validator],
         required: tuple[str, ...],
         secrets: tuple[str, ...],
+        complain: Complain,
         *,
         takes_any_key: bool,
     ) -> None:
@@ -75,6 +77,7 @@ class InputSchema:
         """The names of the inputs that nobody is to be shown."""
         self._validators = validators
         self._required = required
+        self._complain = complain
         self._takes_any_key = takes_any_key
 
     def check(self, input: Any) -> dict[str, Any]:
@@ -89,13 +92,26 @@ class InputSchema:
         wrong = [name for name, value in known.items() if not self._validators[name].is_valid(value)]
         problems = [_worded("required", "input", name) for name in self._required if name not in input]
         for name in wrong:
-            problems += _explain(self._validators[name], f"input.{name}", known[name])
+            problems += _explain(self._validators[name], f"input.{name}", known[name], self._complain)
         if problems:
             raise InvalidRequest(problems[:_PROBLEMS_MAX])
         return input if self._takes_any_key else known
 
 
-def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> InputSchema:
+def complain_of_no_uri(text: str) -> str | None:
+    """As lenient as the Go validator, but for what cannot be fetched.
+
+    A path of this machine must not reach a model: it would open whatever a client names.
+    """
+    scheme = _URI_SCHEME.match(text)
+    if scheme and ("," in text if scheme[1].lower() == "data" else "\\" not in text and text.isprintable()):
+        return None
+    return "it has to be an http, https or data URL"
+
+
+def compile_schema(
+    openapi: Mapping[str, Any], component: str = "Input", complain: Complain = complain_of_no_uri
+) -> InputSchema:
     """The check for one component of a model's OpenAPI 3.0 document; UnsupportedSchema names what cannot be checked.
 
     Patterns are matched in linear time, or in a bounded number of steps, so that none can stall the service.
@@ -118,9 +134,9 @@ def compile_schema(openapi: Mapping[str, Any], component: str = "Input") -> Inpu
         if name not in required and translation.resolve(source, path).get("default") is None:
             # `seed: int = Input(default=None)`: published as a plain integer, yet None is what it gets when left out.
             schema = _or_null(schema)
-        validators[name] = _validator(schema, path)
+        validators[name] = _validator(schema, path, complain)
     takes_any_key = root.get("additionalProperties") is True  # its predict() has **kwargs
-    return InputSchema(validators, tuple(required), tuple(secrets), takes_any_key=takes_any_key)
+    return InputSchema(validators, tuple(required), tuple(secrets), complain, takes_any_key=takes_any_key)
 
 
 def check_schema(openapi: Mapping[str, Any]) -> None:
@@ -203,9 +219,9 @@ def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _validator(schema: dict[str, Any], path: str) -> jsonschema_rs.Validator:
+def _validator(schema: dict[str, Any], path: str, complain: Complain) -> jsonschema_rs.Validator:
     try:
-        return _compiled(schema, jsonschema_rs.RegexOptions())
+        return _compiled(schema, complain, jsonschema_rs.RegexOptions())
     except jsonschema_rs.ValidationError as error:
         steps = [str(step) for step in error.instance_path if step != "else"]
         where = ".".join([path, *steps])
@@ -213,45 +229,41 @@ def _validator(schema: dict[str, Any], path: str) -> jsonschema_rs.Validator:
             raise UnsupportedSchema(f"{where}: {error.message[:_ECHO_MAX]}") from None
         if "items" in steps:  # a hundred thousand of them would each have the steps of one
             raise UnsupportedSchema(f"{where} must be a regular expression that matches in linear time") from None
-        return _looking_around(schema, where)
+        return _looking_around(schema, where, complain)
     except ValueError as error:  # nested too deeply, or no JSON at all
         raise UnsupportedSchema(f"{path}: {error}") from None
 
 
-def _looking_around(schema: dict[str, Any], where: str) -> jsonschema_rs.Validator:
+def _looking_around(schema: dict[str, Any], where: str, complain: Complain) -> jsonschema_rs.Validator:
     """With an engine that knows lookaround and references; what takes it too many steps does not match."""
     try:
-        return _compiled(schema, jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS_MAX))
+        return _compiled(schema, complain, jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS_MAX))
     except jsonschema_rs.ValidationError:
         raise UnsupportedSchema(f"{where} must be a regular expression, and not a huge one") from None
 
 
 def _compiled(
-    schema: dict[str, Any], patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
+    schema: dict[str, Any],
+    complain: Complain,
+    patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions,
 ) -> jsonschema_rs.Validator:
+    formats = {"uri": lambda text: complain(text) is None}
     return jsonschema_rs.Draft202012Validator(
-        schema, formats={"uri": _is_uri}, validate_formats=True, pattern_options=patterns, offline=True
+        schema, formats=formats, validate_formats=True, pattern_options=patterns, offline=True
     )
 
 
-def _is_uri(text: str) -> bool:
-    """As lenient as the Go validator, but for what cannot be fetched.
-
-    A path of this machine must not reach a model: it would open whatever a client names.
-    """
-    scheme = _URI_SCHEME.match(text)
-    if scheme is None:
-        return False
-    if scheme[1].lower() == "data":
-        return "," in text
-    return "\\" not in text and text.isprintable()
-
-
-def _explain(validator: jsonschema_rs.Validator, field: str, value: Any) -> list[Problem]:
+def _explain(validator: jsonschema_rs.Validator, field: str, value: Any, complain: Complain) -> list[Problem]:
     errors = _errors(validator, value)
     mistyped = [error.instance_path for error in errors if error.kind.name == "type"]
     problems = [
-        _worded(error.kind.name, ".".join([field, *map(_clipped, error.instance_path)]), limit, _inside(value, error))
+        _worded(
+            error.kind.name,
+            ".".join([field, *map(_clipped, error.instance_path)]),
+            limit,
+            inside := _inside(value, error),
+            f": {complain(inside)}" if limit == "uri" and error.kind.name == "format" else "",
+        )
         for error in errors
         for limit in _limits(error)
         if error.kind.name == "type" or error.instance_path not in mistyped
@@ -281,12 +293,10 @@ def _inside(value: Any, error: jsonschema_rs.ValidationError) -> Any:
     return value
 
 
-def _worded(keyword: str, field: str, limit: Any, value: Any = None) -> Problem:
+def _worded(keyword: str, field: str, limit: Any, value: Any = None, hint: str = "") -> Problem:
     kind, text = _WORDING[keyword]
     shown = _shown(keyword, limit)
-    return Problem(
-        kind, field, text.format(field=field, value=shown, given=_type_name(value), hint=_HINTS.get(shown, ""))
-    )
+    return Problem(kind, field, text.format(field=field, value=shown, given=_type_name(value), hint=hint))
 
 
 def _shown(keyword: str, limit: Any) -> str:

@@ -9,12 +9,11 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from shared.addresses import REFUSED_PORTS, IPNetwork, is_allowed, literal_address
+from shared.addresses import REFUSED_PORTS, IPNetwork, is_allowed, known_address
 from shared.errors import InvalidWebhook
 
 URL_CHARACTERS_MAX = 2_048
@@ -24,7 +23,6 @@ _SECRET_BYTES = 32
 _MESSAGE_ID_CHARACTERS = 26
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_LOOPBACK = IPv4Address("127.0.0.1")
 _MASK = "***"
 
 
@@ -111,7 +109,7 @@ def _check_host(host: str, allowed_networks: Sequence[IPNetwork]) -> None:
     if not host:
         raise InvalidWebhook("webhook must have a host")
     name = host.removesuffix(".")
-    address = _LOOPBACK if name == "localhost" or name.endswith(".localhost") else literal_address(host)
+    address = known_address(host)
     if address is not None and not is_allowed(address, allowed_networks):
         raise InvalidWebhook("webhook must not point to a private or reserved address")
     if address is None and (len(name) > 253 or not _HOST_NAME.fullmatch(host) or _looks_numeric(name)):

@@ -4,22 +4,18 @@ Which inputs are files is known by `shared.file_inputs`.
 """
 
 import asyncio
-import binascii
 import shutil
-from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote_to_bytes
 
+from shared import data_urls
 from shared.errors import FileUnavailable, OutboundError
 from shared.file_names import name_of_url
 
 _AT_ONCE = 8
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 WEB = ("http://", "https://")
-_DATA = "data:"
 
 Download = Callable[[str, IO[bytes]], Awaitable[None]]
 """Writes what is behind a web address; raises OutboundError."""
@@ -74,9 +70,9 @@ class InputFiles:
 
 async def fetch_file(url: str, folder: Path, download: Download, find: Find) -> Path:
     """One file under the name it has, in a folder that has none yet; OutboundError, FileUnavailable or OSError."""
-    if url[: len(_DATA)].lower() == _DATA:
+    if data_urls.is_data(url):
         path = folder / name_of_url(url)
-        await asyncio.to_thread(lambda: path.write_bytes(_decoded(url)))
+        await asyncio.to_thread(_write_data, url, path)
         return path
     if not url.lower().startswith(WEB):
         raise FileUnavailable("it has to be an http, https or data URL")
@@ -89,17 +85,11 @@ async def fetch_file(url: str, folder: Path, download: Download, find: Find) -> 
     return path
 
 
-def _decoded(url: str) -> bytes:
-    """The bytes of a data URL, in whichever alphabet of base64 and with or without its padding."""
-    head, _, payload = url[len(_DATA) :].partition(",")
-    raw = unquote_to_bytes(payload)
-    if head.rpartition(";")[2].strip().lower() != "base64":
-        return raw
-    digits = raw.translate(_URL_SAFE, b" \t\r\n").rstrip(b"=")
+def _write_data(url: str, path: Path) -> None:
     try:
-        return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-    except binascii.Error:
-        raise FileUnavailable("its base64 is damaged") from None
+        path.write_bytes(data_urls.decoded(url))
+    except ValueError as error:
+        raise FileUnavailable(str(error)) from None
 
 
 def _make(folders: list[Path]) -> None:

@@ -23,6 +23,7 @@ from api.dependencies import (
     Wired,
 )
 from api.documentation import SENT, TRAINED, json_request, problems
+from api.file_addresses import complaint
 from api.paging import SIZED_PREDICTION, Paging
 from shared import catalog, contract, files, lifecycle, rendering, trainings
 from shared.contract import Kind
@@ -62,7 +63,7 @@ async def create_training(
     if file_ids := files.ids_in(wanted.input):
         await files.prolong(wired.database, caller.id, file_ids, wired.settings.upload_seconds)
     identity = options.identity(caller.id, wanted)
-    inputs = _inputs(version)
+    inputs = _inputs(wired, version)
     request = lifecycle.Request(
         account_id=caller.id,
         model=f"{owner}/{name}",
@@ -82,10 +83,11 @@ async def create_training(
     return await accepted(wired, base, row, options)
 
 
-def _inputs(version: Row[Any]) -> InputSchema:
+def _inputs(wired: Services, version: Row[Any]) -> InputSchema:
     if "TrainingInput" not in version.openapi_schema["components"]["schemas"]:
         raise InvalidVersion(_UNTRAINABLE)
-    return compile_schema(version.openapi_schema, "TrainingInput")
+    complain = complaint(wired.settings.file_allow_cidrs)
+    return compile_schema(version.openapi_schema, "TrainingInput", complain)
 
 
 async def _check_destination(wired: Services, caller: Row[Any], destination: str) -> None:

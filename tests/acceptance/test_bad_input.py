@@ -72,6 +72,9 @@ INPUTS = [
     Refusal("an input that is a list", 422, "input", wanting(input=[]), "input"),
     Refusal("an input that is null", 422, "input", wanting(input=None), "input"),
     Refusal("a path for a file", 422, "http, https or data", given(file="/etc/passwd"), "input.file"),
+    Refusal("a file that is damaged", 422, "base64 is damaged", given(file="data:;base64,a$b="), "input.file"),
+    Refusal("a file of a cloud's host", 422, "private or res", given(file="http://169.254.169.254/"), "input.file"),
+    Refusal("a file of a private host", 422, "private or res", given(file="http://0xa000001/a.png"), "input.file"),
     Refusal("a file of the server", 422, "http, https or data", given(file="file:///etc/passwd"), "input.file"),
     Refusal(
         "a file by FTP, in a list", 422, "http, https or data", given(files=["data:,a", "ftp://a/b"]), "input.files.1"
