@@ -97,18 +97,23 @@ class Service:
         return Path(self.environment["PINION_CRASH_FILE"])
 
     @contextmanager
+    def told(self, **environment: str) -> Iterator[None]:
+        """When it is started inside, it has that in its environment as well."""
+        usual = self.environment
+        self.environment = {**usual, **environment}
+        try:
+            yield
+        finally:
+            self.environment = usual
+
+    @contextmanager
     def skewed(self, skew: str) -> Iterator[None]:
         """When it is started inside, its clock is wrong by that."""
         library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
         if library is None:
             pytest.skip("no libfaketime here: install it with the system's package manager")
-        usual = self.environment
-        fake = {"LD_PRELOAD": str(library), "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self.environment = {**usual, **fake}
-        try:
+        with self.told(LD_PRELOAD=str(library), FAKETIME=skew, FAKETIME_DONT_FAKE_MONOTONIC="1"):
             yield
-        finally:
-            self.environment = usual
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process
@@ -174,7 +179,7 @@ class Stack:
 
     def push(self, folder: Path) -> str:
         """The id of the version that this folder is."""
-        return self.command("push", str(folder), MODEL).stdout.splitlines()[0].rpartition(":")[2]
+        return self.command("push", str(folder), MODEL, "--public").stdout.splitlines()[0].rpartition(":")[2]
 
     def _add(self, name: str, arguments: tuple[str, ...], port: int = 0) -> None:
         redis = self.lines.line(self.valkey.port)
