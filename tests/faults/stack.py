@@ -49,12 +49,13 @@ class Service:
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
     wrapper: tuple[str, ...] = ()
+    code: Path = PROJECT
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, sys.executable, "-m", *self.arguments],
-                cwd=PROJECT,
+                cwd=self.code,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -146,6 +147,8 @@ class Stack:
     valkey: Valkey
     postgres: Postgres | None
     database_url: str = ""
+    code: Path = PROJECT
+    """Of commands, and of services when they are made."""
     services: dict[str, Service] = field(default_factory=dict)
     version: str = ""
 
@@ -191,7 +194,7 @@ class Stack:
             environment["PINION_PORT"] = str(port)
         environment["PINION_CRASH_FILE"] = str(self.folder / f"{name}.crash")
         log = self.folder / "logs" / f"{name}.log"
-        self.services[name] = Service(name, arguments, environment, log, redis, database, port)
+        self.services[name] = Service(name, arguments, environment, log, redis, database, port, code=self.code)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -215,7 +218,7 @@ class Stack:
         """`pinion …`, to its end."""
         given = {**self.environment, "PINION_PORT": str(self.apis[0].port)}
         command = [sys.executable, "-m", "cli", *arguments]
-        done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=self.code, env=given, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr + self.logs()
         return done
 
@@ -263,7 +266,7 @@ def answers(address: str, path: str, seconds: float = 5.0) -> bool:
 
 
 @contextmanager
-def running(*, is_embedded: bool = False) -> Iterator[Stack]:
+def running(*, is_embedded: bool = False, code: Path = PROJECT) -> Iterator[Stack]:
     """On a Postgres of our own, where one can be made, else or if `is_embedded` on SQLite; always on a Valkey."""
     with ExitStack() as stack:
         lines = stack.enter_context(exchange())
@@ -272,7 +275,7 @@ def running(*, is_embedded: bool = False) -> Iterator[Stack]:
         folder = Path(tempfile.mkdtemp(prefix="pinion-faults-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = postgres.url() if postgres else f"sqlite:///{folder / 'home' / 'pinion.db'}"
-        pinion = Stack(folder, lines, valkey, postgres, url)
+        pinion = Stack(folder, lines, valkey, postgres, url, code)
         stack.callback(pinion.stop)
         pinion.make()
         yield pinion
