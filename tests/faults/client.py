@@ -16,7 +16,7 @@ import httpx
 
 from shared.ids import new_id
 from tests.acceptance.events import Event, read
-from tests.faults.history import TERMINAL, Answer, Order
+from tests.faults.history import REFUSALS, TERMINAL, Answer, Order
 from tests.faults.stack import TOKEN
 
 _ANSWER_SECONDS = 4.0
@@ -178,7 +178,7 @@ class Client:
             if answer.status in wanted:
                 return answer
             # Refused for now, or not answered at all; anything else is no answer to a fault.
-            assert answer.status in (None, 429, 503), answer
+            assert answer.status in (None, *REFUSALS), answer
             assert monotonic() < deadline, f"not served in {_PATIENCE_SECONDS} s: {answer}"
             await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -174,7 +174,6 @@ class Stack:
         for name in ("predict-1", "predict-2"):
             self._add(name, ("worker", "predict"))
         self._add("deliver", ("worker", "deliver"))
-        self.home.mkdir()
         (self.folder / "logs").mkdir()
         self.command("migrate")
         self.heal()
@@ -266,8 +265,16 @@ def answers(address: str, path: str, seconds: float = 5.0) -> bool:
 
 
 @contextmanager
-def running(*, is_embedded: bool = False, code: Path = PROJECT) -> Iterator[Stack]:
-    """On a Postgres of our own, where one can be made, else or if `is_embedded` on SQLite; always on a Valkey."""
+def running(
+    *,
+    is_embedded: bool = False,
+    code: Path = PROJECT,
+    disk: Callable[[Path], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[Stack]:
+    """On a Postgres of our own, where one can be made, else or if `is_embedded` on SQLite; always on a Valkey.
+
+    Its home is on `disk`.
+    """
     with ExitStack() as stack:
         lines = stack.enter_context(exchange())
         valkey = stack.enter_context(own_valkey())
@@ -276,6 +283,8 @@ def running(*, is_embedded: bool = False, code: Path = PROJECT) -> Iterator[Stac
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = postgres.url() if postgres else f"sqlite:///{folder / 'home' / 'pinion.db'}"
         pinion = Stack(folder, lines, valkey, postgres, url, code)
+        pinion.home.mkdir()
+        stack.enter_context(disk(pinion.home))
         stack.callback(pinion.stop)
         pinion.make()
         yield pinion
