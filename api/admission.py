@@ -74,9 +74,13 @@ class Admission:
             await end(self._counting)
 
     @asynccontextmanager
-    async def place(self, request: Request) -> AsyncIterator[None]:
-        """Where it is stored: it counts as waiting from now on. Raises TooManyAtOnce, QueueFull or Overloaded."""
-        await self._let_in(request)
+    async def place(self, request: Request, account_max: int | None = None) -> AsyncIterator[None]:
+        """Where it is stored: it counts as waiting from now on. Raises TooManyAtOnce, QueueFull or Overloaded.
+
+        `account_max` is the account's own limit where it has one.
+        """
+        most = self._limits.account_predictions_max if account_max is None else account_max
+        await self._let_in(request, most)
         place = request.account_id, _queue(request.kind, request.version_id)
         self._load.add_waiting(*place, 1)
         self._being_stored[request.id] = self._uncounted[request.id] = place
@@ -89,19 +93,19 @@ class Admission:
         finally:
             del self._being_stored[request.id]
 
-    async def _let_in(self, request: Request) -> None:
+    async def _let_in(self, request: Request, account_max: int) -> None:
         is_old = self._counted_until < monotonic()
         if is_old and (self._counting is None or self._counting.done()):
             self._counting = asyncio.create_task(self._count())
-        if is_old and self._counting and self._refusal(request):
+        if is_old and self._counting and self._refusal(request, account_max):
             await asyncio.shield(self._counting)  # what was full some time ago need not be so now
-        if refusal := self._refusal(request):
+        if refusal := self._refusal(request, account_max):
             raise refusal
 
-    def _refusal(self, request: Request) -> TooManyAtOnce | QueueFull | Overloaded | None:
+    def _refusal(self, request: Request, account_max: int) -> TooManyAtOnce | QueueFull | Overloaded | None:
         load, limits, queue = self._load, self._limits, _queue(request.kind, request.version_id)
-        if 0 < limits.account_predictions_max <= load.of_account[request.account_id]:
-            return TooManyAtOnce(limits.account_predictions_max)
+        if 0 < account_max <= load.of_account[request.account_id]:
+            return TooManyAtOnce(account_max)
         if 0 < limits.model_backlog_max <= load.of_version[queue] and not self._has_less_than_its_share(request):
             waited = load.waited_seconds.get(queue, 0.0)
             a_place_is_free_after = math.ceil(waited / load.of_version[queue])

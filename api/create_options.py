@@ -15,6 +15,7 @@ from api.dependencies import token_of
 from shared.contract import PredictionRequest
 from shared.creates import Identity, identify
 from shared.errors import InvalidRequest, Problem
+from shared.webhooks import is_message_id
 
 WAIT_SECONDS_MAX = 55.0
 """Below the 60 s after which one official client gives up and asks again."""
@@ -75,8 +76,10 @@ async def create_options(
         ),
     ] = None,
     x_stainless_retry_count: Annotated[str | None, Header(include_in_schema=False)] = None,
+    webhook_id: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> CreateOptions:
-    """InvalidRequest for a lifetime or a key that cannot be meant."""
+    """InvalidRequest for a lifetime or a key that cannot be meant, and for a create that is a webhook of ours."""
+    _check_no_webhook(webhook_id)
     return CreateOptions(
         wait_seconds(",".join(prefer or ())),
         lifetime_seconds(cancel_after),
@@ -109,6 +112,13 @@ def lifetime_seconds(cancel_after: str | None) -> float | None:
         bounds = f"from {LIFETIME_SECONDS_MIN}s to {LIFETIME_SECONDS_MAX // 3600}h"
         raise InvalidRequest([Problem("format", "Cancel-After", f"Must be a time {bounds}, as 90s, 5m or 1h30m45s")])
     return float(total)
+
+
+def _check_no_webhook(webhook_id: str | None) -> None:
+    """A prediction whose webhook made the next one would never be the last."""
+    if webhook_id is not None and is_message_id(webhook_id):
+        sentence = "This is a webhook that Pinion has sent. Nothing is created by one, so that none can cause itself"
+        raise InvalidRequest([Problem("additional_property_not_allowed", "webhook-id", sentence)])
 
 
 def _checked_key(key: str | None) -> str | None:

@@ -51,15 +51,19 @@ async def create(
         deployment=deployment,
         **webhook_wishes(wired, wanted),
     )
-    return await accepted(wired, base, await stored(wired, request, identity), options)
+    return await accepted(wired, base, await stored(wired, caller, request, identity), options)
 
 
 async def stored(
-    wired: Services, request: lifecycle.Request, identity: creates.Identity, accept: creates.Accept = creates.store
+    wired: Services,
+    caller: Row[Any],
+    request: lifecycle.Request,
+    identity: creates.Identity,
+    accept: creates.Accept = creates.store,
 ) -> Any:
     """The row of what there is room for, or of what was made before; raises TooManyAtOnce, QueueFull or Overloaded."""
     try:
-        async with wired.admission.place(request):
+        async with wired.admission.place(request, caller.predictions_max):
             crash.at("before_insert")
             row = await creates.create(wired.database, request, identity, accept)
     except (TooManyAtOnce, QueueFull, Overloaded):

@@ -181,6 +181,19 @@ def show_aborted(
     show_aborted(username, is_shown=is_shown)
 
 
+@account_app.command("limit")
+def limit_account(
+    username: Annotated[str, typer.Argument(help="Whose predictions.")],
+    number: Annotated[
+        int | None, typer.Argument(min=0, help="0: no limit.", show_default="PINION_ACCOUNT_PREDICTIONS_MAX")
+    ] = None,
+) -> None:
+    """Say how many predictions of an account may wait and run at once."""
+    from cli.accounts import limit
+
+    limit(username, number)
+
+
 @token_app.command("create")
 def create_token(
     username: Annotated[str, typer.Argument(help="The account it speaks for.")],

@@ -29,12 +29,19 @@ def create_account(username: str, name: str, *, is_organization: bool) -> None:
 
 def list_accounts() -> None:
     found = on_database(accounts.list_all)
-    show(("USERNAME", "TYPE", "NAME", "CREATED"), [(r.username, r.type, r.name, _day(r.created_at)) for r in found])
+    lines = [(r.username, r.type, r.name, _most(r.predictions_max), _day(r.created_at)) for r in found]
+    show(("USERNAME", "TYPE", "NAME", "LIMIT", "CREATED"), lines)
 
 
 def show_aborted(username: str, *, is_shown: bool) -> None:
     on_database(lambda database: accounts.show_aborted(database, username, is_shown=is_shown))
     say(f"{username} sees new predictions that never began as {'aborted' if is_shown else 'canceled'}.")
+
+
+def limit(username: str, predictions_max: int | None) -> None:
+    on_database(lambda database: accounts.limit(database, username, predictions_max))
+    what = "as many as PINION_ACCOUNT_PREDICTIONS_MAX says" if predictions_max is None else _most(predictions_max)
+    say(f"Predictions of {username} that may wait and run at once: {what}.")
 
 
 def count() -> int:
@@ -101,6 +108,10 @@ def _scope(name: str) -> Scope:
         return Scope(name)
     except ValueError:
         raise Failure(f"{name} is no scope: there are {', '.join(Scope)}.") from None
+
+
+def _most(predictions_max: int | None) -> str:
+    return "-" if predictions_max is None else str(predictions_max or "none")
 
 
 def _day(moment: datetime) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cli import configuration
 from cli.failure import Failure
 from cli.home import PROJECT
+from cli.printing import say
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -26,15 +27,13 @@ def migrate() -> None:
     """Do it, on the database of the settings; doing it twice changes nothing."""
     settings = configuration.load()
 
-    from alembic import command
-    from alembic.config import Config
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
     from shared.errors import SecretUnreadable, SettingsError
 
     try:
-        command.upgrade(Config(PROJECT / "alembic.ini"), "head")
+        _upgrade()
         asyncio.run(_complete(settings))
     except (SecretUnreadable, SettingsError) as error:
         raise Failure(error.message) from error
@@ -45,6 +44,21 @@ def migrate() -> None:
             f"The database {database} cannot be brought up to date ({cause}): "
             "start it, or correct DATABASE_URL; without DATABASE_URL Pinion uses SQLite."
         ) from error
+
+
+def _upgrade() -> None:
+    """Tables of the next release stay as they are: a release that is taken back works with them."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script.revision import ResolutionError
+    from alembic.util import CommandError
+
+    try:
+        command.upgrade(Config(PROJECT / "alembic.ini"), "head")
+    except CommandError as error:
+        if not isinstance(error.__cause__, ResolutionError):
+            raise
+        say("The database has been brought up to date by a newer release than this one; its tables stay as they are.")
 
 
 async def _complete(settings: "Settings") -> None:

@@ -64,7 +64,16 @@ async def create(database: Database, username: str, kind: AccountType, name: str
 
 async def show_aborted(database: Database, username: str, *, is_shown: bool) -> None:
     """Whether predictions it makes from now on may be shown as `aborted`. RequestError if there is no such account."""
-    change = update(Account).where(Account.username == username).values(shows_aborted=is_shown)
+    await _change(database, username, shows_aborted=is_shown)
+
+
+async def limit(database: Database, username: str, predictions_max: int | None) -> None:
+    """How many of its predictions may wait and run at once: 0 is no limit, None what the setting says. RequestError."""
+    await _change(database, username, predictions_max=predictions_max)
+
+
+async def _change(database: Database, username: str, **values: Any) -> None:
+    change = update(Account).where(Account.username == username).values(**values)
     async with database.single_statement() as transaction:
         if not (await transaction.execute(change)).rowcount:
             raise RequestError(f"There is no account {username}: make it with `pinion account create {username}`.")

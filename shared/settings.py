@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     streams_per_account: int = Field(default=50, gt=0)
     """Event streams of an account's predictions open at one API process."""
     account_predictions_max: int = Field(default=0, ge=0)
-    """Predictions of an account that may wait and run at once; 0: no limit, as for the next two."""
+    """Predictions of an account that may wait and run at once, if it has no limit of its own; 0: none, as below."""
     model_backlog_max: int = Field(default=10_000, ge=0)
     """Predictions that may wait for one version."""
     backlog_max: int = Field(default=100_000, ge=0)

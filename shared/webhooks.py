@@ -21,6 +21,7 @@ URL_CHARACTERS_MAX = 2_048
 _SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix, not a secret
 _SECRET_BYTES = 32
 _MESSAGE_ID_CHARACTERS = 26
+_MESSAGE_ID = re.compile(rf"msg_[a-z2-7]{{{_MESSAGE_ID_CHARACTERS}}}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _MASK = "***"
@@ -35,6 +36,11 @@ def message_id(lane: str, event: str, sequence: int) -> str:
     """The same for every attempt and after every crash, so a receiver can tell a repetition; holds no dot."""
     digest = hashlib.sha256(f"{lane}\n{event}\n{sequence}".encode()).digest()
     return "msg_" + base64.b32encode(digest).decode().lower()[:_MESSAGE_ID_CHARACTERS]
+
+
+def is_message_id(text: str) -> bool:
+    """Whether it is an id as we give them; those of other senders are longer, or no base32."""
+    return bool(_MESSAGE_ID.fullmatch(text))
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:

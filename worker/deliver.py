@@ -23,6 +23,7 @@ from shared.database import Database, Transaction, clock
 from shared.errors import ConnectFailed, ConnectionLost, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from worker import pauses
 from worker.app import BellWorker
 from worker.outbound import USER_AGENT, Answer, Outbound, post
 from worker.persistence import persistently
@@ -60,7 +61,7 @@ def _claim_statement() -> ReturningUpdate[Any]:
             next_attempt_at=clock(bindparam("lapses", type_=Float)),
             claimed_by=bindparam("by_sender"),
         )
-        .returning(_MESSAGES)
+        .returning(_MESSAGES, pauses.is_paused().label("is_paused"))
     )
 
 
@@ -149,7 +150,7 @@ class Sender:
     async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:
         """An attempt, unless the receiver is left alone for now; the last one is never left out."""
         heeds_pause = not (message.endpoint_id or message.replayed_after)  # an endpoint is disabled, and a replay meant
-        if heeds_pause and receiver.is_paused(message.url):
+        if heeds_pause and message.is_paused:
             return paused()
         is_last = turn(message) >= turns(WebhookEvent.COMPLETED, self.settings.webhook_retries)
         if receiver.rest_seconds and not is_last:
@@ -157,10 +158,6 @@ class Sender:
         outcome = await self._attempt(message)
         if outcome.is_about_host:
             receiver.note(is_well=outcome.is_host_well)
-        if outcome.is_gone and not message.endpoint_id:
-            receiver.pause(message.url)
-        elif outcome.is_delivered:
-            receiver.resume(message.url)
         return outcome
 
     async def _attempt(self, message: Row[Any]) -> Outcome:
@@ -213,6 +210,10 @@ class Sender:
         if outcome.is_gone and message.endpoint_id:
             is_its = WebhookEndpoint.id == message.endpoint_id
             await transaction.execute(update(WebhookEndpoint).where(is_its).values(disabled_reason=reason(outcome, 1)))
+        elif outcome.is_gone:
+            await pauses.pause(transaction, message)
+        elif outcome.is_delivered and message.is_paused:
+            await pauses.resume(transaction, message)
 
 
 def _is_mine(message: Row[Any]) -> ColumnElement[bool]:

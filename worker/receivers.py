@@ -19,9 +19,6 @@ _HOST_PLACES = 4
 _FAILURES_MAX = 10
 """Failures in a row after which a host is left alone for a while."""
 _REST_SECONDS = 60.0
-_PAUSE_SECONDS = 3600.0
-"""For how long nothing goes to an address that wants nothing more."""
-_PAUSED_MAX = 100
 _LINE_MAX = 500
 """As many as the sweep rings for at a time."""
 _WAITING_MAX = 20_000
@@ -60,7 +57,6 @@ class Receiver:
     failures: int = 0
     under_way: int = 0
     _rests_until: float = 0.0
-    _paused: dict[str, float] = field(default_factory=dict)
     _lines: tuple[dict[str, None], dict[str, None]] = field(default_factory=lambda: ({}, {}))
     """Lanes with something new, and lanes with what is sent again: a long replay holds up no news."""
     _line: int = 0
@@ -83,7 +79,7 @@ class Receiver:
     @property
     def is_forgettable(self) -> bool:
         """Whether nothing is lost if it is met anew."""
-        return not (self.under_way or self.failures or self._paused or self.is_waited_for)
+        return not (self.under_way or self.failures or self.is_waited_for)
 
     @property
     def _is_failing(self) -> bool:
@@ -104,23 +100,6 @@ class Receiver:
         """What a request told of the host."""
         self.failures = 0 if is_well else self.failures + 1
         self._rests_until = monotonic() + _REST_SECONDS
-
-    def pause(self, url: str) -> None:
-        """That address wants nothing more."""
-        self._paused[url] = monotonic() + _PAUSE_SECONDS
-        if len(self._paused) > _PAUSED_MAX:
-            self.resume(next(iter(self._paused)))
-
-    def resume(self, url: str) -> None:
-        """It does again."""
-        self._paused.pop(url, None)
-
-    def is_paused(self, url: str) -> bool:
-        """Whether nothing should be sent to that address."""
-        if self._paused.get(url, 0.0) > monotonic():
-            return True
-        self.resume(url)
-        return False
 
     def has_room_in_line(self, *, is_news: bool) -> bool:
         """Whether one more lane can be remembered; further ones have to come again."""

@@ -59,6 +59,10 @@ class Sweep:
     deliver: Callable[[str], Awaitable[None]] | None = None
     """Sends what is due in a lane, without the queue."""
     _quiet_until: float = 0.0
+    _answered_at: float = field(default_factory=monotonic)
+    """When the database last took a write of ours."""
+    _grace_seconds: float = 0.0
+    """For how long others may have waited for it lately, as we did, to say that they live."""
     _place: tuple[datetime, str] | None = None
     _remembers_until: float = 0.0
     _delivering: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -83,7 +87,9 @@ class Sweep:
     async def tick(self) -> None:
         """Everything once."""
         await self._notice_the_dead()
-        if not await self._lead():
+        leads = await self._lead()
+        self._note_answer()
+        if not leads:
             return
         if monotonic() > self._quiet_until:
             await self._declare_silent_lost()
@@ -95,6 +101,12 @@ class Sweep:
         await self._requeue_builds()
         await Retention(self.settings, self.database).apply()
         await self._forget_the_past()
+
+    def _note_answer(self) -> None:
+        """More than a tick since the last one is time in which nobody could write; it is forgotten as it passes."""
+        waited = monotonic() - self._answered_at
+        self._answered_at += waited
+        self._grace_seconds = max(waited - TICK_SECONDS, self._grace_seconds - waited, 0.0)
 
     async def _notice_the_dead(self) -> None:
         """What processes of this host had when they died, however silently, is free at once."""
@@ -126,7 +138,8 @@ class Sweep:
             return False
 
     async def _declare_silent_lost(self) -> None:
-        silent = (Worker.is_lost.is_(False), Worker.last_seen < clock(-self.settings.lease_seconds))
+        seconds = self.settings.lease_seconds + self._grace_seconds
+        silent = (Worker.is_lost.is_(False), Worker.last_seen < clock(-seconds))
         async with self.database.transaction() as transaction:
             lost = await transaction.execute(update(Worker).where(*silent).values(is_lost=True).returning(Worker.id))
         if ids := lost.scalars().all():

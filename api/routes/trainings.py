@@ -79,7 +79,7 @@ async def create_training(
         fingerprint=identity.fingerprint,
         **webhook_wishes(wired, wanted),
     )
-    row = await stored(wired, request, identity, trainings.accept)
+    row = await stored(wired, caller, request, identity, trainings.accept)
     return await accepted(wired, base, row, options)
 
 

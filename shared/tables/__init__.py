@@ -10,7 +10,7 @@ from shared.tables.files import File
 from shared.tables.models import CollectedModel, Collection, Model, Version
 from shared.tables.predictions import Prediction
 from shared.tables.status_changes import StatusChange
-from shared.tables.webhooks import DONE_WITH, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from shared.tables.webhooks import DONE_WITH, PausedAddress, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from shared.tables.workers import Leadership, Worker
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Json",
     "Leadership",
     "Model",
+    "PausedAddress",
     "Prediction",
     "Release",
     "StatusChange",

@@ -27,6 +27,8 @@ class Account(Table):
     former_secret_until: Mapped[datetime | None]
     shows_aborted: Mapped[bool] = mapped_column(server_default=false())
     """Whether its clients know the status `aborted`; to others it is `canceled`."""
+    predictions_max: Mapped[int | None]
+    """How many of its predictions may wait and run at once; 0: no limit, none: as the setting has it."""
     created_at: Mapped[datetime]
 
 

@@ -30,6 +30,18 @@ class WebhookEndpoint(Table):
     created_at: Mapped[datetime]
 
 
+class PausedAddress(Table):
+    """Where an account's messages went until the answer was that no more are wanted."""
+
+    __tablename__ = "paused_addresses"
+    __table_args__ = (Index(None, "account_id", "until"),)
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.id))
+    url: Mapped[str] = mapped_column(Text)
+    until: Mapped[datetime]
+
+
 class WebhookMessage(Table):
     """One message owed to a receiver, its body as it was when the event happened."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from standardwebhooks.webhooks import Webhook
 
-from tests.faults.history import TERMINAL, Order
+from tests.faults.history import OUT_OF_SPACE, REFUSALS, TERMINAL, Order
 from tests.receiver import Delivery
 
 CANCELED_SECONDS = 1.0
@@ -44,11 +44,12 @@ def what_has_ended_stays(seen: Seen) -> Iterable[str]:
 
 
 def refusals_say_when_to_come_again(seen: Seen) -> Iterable[str]:
-    """I15 I21: a refusal is 429 or 503, says why, and says when to come again."""
+    """I15 I21: a refusal is for now, says why, and says when to come again if that can be known."""
     for order in seen.orders:
         for each in (*order.tries, *order.cancels):
             is_refusal = each.status is not None and each.status >= 400
-            if is_refusal and not (each.status in (429, 503) and each.retry_after and each.body.get("detail")):
+            says_when = each.retry_after or each.status == OUT_OF_SPACE
+            if is_refusal and not (each.status in REFUSALS and says_when and each.body.get("detail")):
                 yield f"{order.id} was refused badly: {each}"
 
 

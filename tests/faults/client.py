@@ -4,9 +4,10 @@ It stands in for a load balancer, too: what one API does not answer it asks of t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from time import monotonic
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ import httpx
 
 from shared.ids import new_id
 from tests.acceptance.events import Event, read
-from tests.faults.history import TERMINAL, Answer, Order
+from tests.faults.history import REFUSALS, TERMINAL, Answer, Order
 from tests.faults.stack import TOKEN
 
 _ANSWER_SECONDS = 4.0
@@ -39,6 +40,7 @@ class Client:
     apis: Sequence[Door]
     version: str
     webhook: str
+    token: str = TOKEN
     orders: list[Order] = field(default_factory=list)
     _http: httpx.AsyncClient = field(default_factory=lambda: _open())
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -59,6 +61,20 @@ class Client:
 
     def orders_many(self, number: int, **input: Any) -> list[Order]:
         return [self.order(**input) for _ in range(number)]
+
+    async def offer(self, **input: Any) -> Order:
+        """Ask once, whatever the answer is; what is accepted is followed by nobody until it is adopted."""
+        order = Order(new_id(), input)
+        order.tries.append(await self._place(order, self._next()))
+        if order.tries[-1].status == 201:
+            self._accept(order)
+        return order
+
+    def adopt(self, orders: Iterable[Order]) -> None:
+        """Follow what was accepted to its end."""
+        for order in orders:
+            self.orders.append(order)
+            self._begin(self._attend(order))
 
     async def settled(self) -> None:
         """Everything ordered has ended and been heard to its end."""
@@ -86,17 +102,27 @@ class Client:
 
     async def create(self, order: Order) -> None:
         """Accepted when this returns."""
-        body = {"version": self.version, "input": {"name": order.name, **order.input}}
-        body |= {"webhook": f"{self.webhook}/{order.name}", "webhook_events_filter": ["completed"]}
-
-        async def ask(api: str) -> Answer:
-            return await self._ask("POST", f"{api}/v1/predictions", json=body, key=order.name)
-
-        answer = await self._persist(ask, order.tries, {201})
-        order.id, order.accepted_at = answer.body["id"], monotonic()
+        await self._persist(partial(self._place, order), order.tries, {201})
+        self._accept(order)
         for api in self.apis:
             if (await self._ask("GET", f"{api.address}/v1/predictions/{order.id}")).status == 404:
                 order.unseen_by.append(api.name)
+
+    async def secret(self) -> str:
+        """With which webhooks of the account are signed."""
+
+        async def ask(api: str) -> Answer:
+            return await self._ask("GET", f"{api}/v1/webhooks/default/secret")
+
+        return str((await self._persist(ask, [], {200})).body["key"])
+
+    async def _place(self, order: Order, api: str) -> Answer:
+        body = {"version": self.version, "input": {"name": order.name, **order.input}}
+        body |= {"webhook": f"{self.webhook}/{order.name}", "webhook_events_filter": ["completed"]}
+        return await self._ask("POST", f"{api}/v1/predictions", json=body, key=order.name)
+
+    def _accept(self, order: Order) -> None:
+        order.id, order.accepted_at = order.tries[-1].body["id"], monotonic()
 
     def _begin(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -105,7 +131,9 @@ class Client:
 
     async def _serve(self, order: Order) -> None:
         await self.create(order)
-        assert order.id
+        await self._attend(order)
+
+    async def _attend(self, order: Order) -> None:
         await asyncio.gather(self._follow(order), self._watch(order))
 
     async def _watch(self, order: Order) -> None:
@@ -150,12 +178,12 @@ class Client:
             if answer.status in wanted:
                 return answer
             # Refused for now, or not answered at all; anything else is no answer to a fault.
-            assert answer.status in (None, 429, 503), answer
+            assert answer.status in (None, *REFUSALS), answer
             assert monotonic() < deadline, f"not served in {_PATIENCE_SECONDS} s: {answer}"
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _ask(self, method: str, url: str, *, json: Any = None, key: str | None = None) -> Answer:
-        headers = {"Authorization": f"Bearer {TOKEN}", **({"Idempotency-Key": key} if key else {})}
+        headers = {"Authorization": f"Bearer {self.token}", **({"Idempotency-Key": key} if key else {})}
         began = monotonic()
         try:
             got = await self._http.request(method, url, headers=headers, json=json)

@@ -10,6 +10,9 @@ from typing import Any
 from tests.acceptance.events import Event
 
 TERMINAL = ("succeeded", "failed", "canceled")
+OUT_OF_SPACE = 507
+REFUSALS = (429, 503, OUT_OF_SPACE)
+"""Of what cannot be had for now."""
 
 
 @dataclass(frozen=True)

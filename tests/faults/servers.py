@@ -99,7 +99,7 @@ class Postgres(Server):
     """A cluster of its own; nothing is forced to the disk, which no fault here can lose."""
 
     def make(self) -> None:
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync")
+        _done("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync")
 
     def start(self) -> None:
         options = {
@@ -123,17 +123,20 @@ class Postgres(Server):
         self.process.wait()
         self.process = None
 
+    def dump(self) -> str:
+        """A backup of all there is, made while others write."""
+        return _done("pg_dump", "--clean", self.url())
+
+    def restore(self, dump: str) -> None:
+        """Put a backup in the place of all there is."""
+        _done("psql", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", self.url(), given=dump)
+
     def url(self, port: int | None = None) -> str:
         return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
 
     def _answers(self) -> bool:
         asked = ["-h", "127.0.0.1", "-p", str(self.port), "-q"]
         return subprocess.run([_binary("pg_isready"), *asked], **_QUIET).returncode == 0
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [_binary(program), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **_unprivileged())
-        assert done.returncode == 0, done.stderr
 
 
 def has_postgres() -> bool:
@@ -181,6 +184,13 @@ def _user() -> str | None:
         with suppress(KeyError):
             return pwd.getpwnam(name).pw_name
     return None
+
+
+def _done(program: str, *arguments: str, given: str = "") -> str:
+    command = [_binary(program), *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, cwd="/", **_unprivileged())
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def _unprivileged() -> dict[str, Any]:

@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,12 +49,13 @@ class Service:
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = None
     wrapper: tuple[str, ...] = ()
+    code: Path = PROJECT
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.wrapper, sys.executable, "-m", *self.arguments],
-                cwd=PROJECT,
+                cwd=self.code,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -97,18 +98,23 @@ class Service:
         return Path(self.environment["PINION_CRASH_FILE"])
 
     @contextmanager
+    def told(self, **environment: str) -> Iterator[None]:
+        """When it is started inside, it has that in its environment as well."""
+        usual = self.environment
+        self.environment = {**usual, **environment}
+        try:
+            yield
+        finally:
+            self.environment = usual
+
+    @contextmanager
     def skewed(self, skew: str) -> Iterator[None]:
         """When it is started inside, its clock is wrong by that."""
         library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
         if library is None:
             pytest.skip("no libfaketime here: install it with the system's package manager")
-        usual = self.environment
-        fake = {"LD_PRELOAD": str(library), "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self.environment = {**usual, **fake}
-        try:
+        with self.told(LD_PRELOAD=str(library), FAKETIME=skew, FAKETIME_DONT_FAKE_MONOTONIC="1"):
             yield
-        finally:
-            self.environment = usual
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process
@@ -141,6 +147,8 @@ class Stack:
     valkey: Valkey
     postgres: Postgres | None
     database_url: str = ""
+    code: Path = PROJECT
+    """Of commands, and of services when they are made."""
     services: dict[str, Service] = field(default_factory=dict)
     version: str = ""
 
@@ -166,7 +174,6 @@ class Stack:
         for name in ("predict-1", "predict-2"):
             self._add(name, ("worker", "predict"))
         self._add("deliver", ("worker", "deliver"))
-        self.home.mkdir()
         (self.folder / "logs").mkdir()
         self.command("migrate")
         self.heal()
@@ -174,7 +181,7 @@ class Stack:
 
     def push(self, folder: Path) -> str:
         """The id of the version that this folder is."""
-        return self.command("push", str(folder), MODEL).stdout.splitlines()[0].rpartition(":")[2]
+        return self.command("push", str(folder), MODEL, "--public").stdout.splitlines()[0].rpartition(":")[2]
 
     def _add(self, name: str, arguments: tuple[str, ...], port: int = 0) -> None:
         redis = self.lines.line(self.valkey.port)
@@ -186,7 +193,7 @@ class Stack:
             environment["PINION_PORT"] = str(port)
         environment["PINION_CRASH_FILE"] = str(self.folder / f"{name}.crash")
         log = self.folder / "logs" / f"{name}.log"
-        self.services[name] = Service(name, arguments, environment, log, redis, database, port)
+        self.services[name] = Service(name, arguments, environment, log, redis, database, port, code=self.code)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -210,7 +217,7 @@ class Stack:
         """`pinion …`, to its end."""
         given = {**self.environment, "PINION_PORT": str(self.apis[0].port)}
         command = [sys.executable, "-m", "cli", *arguments]
-        done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=self.code, env=given, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr + self.logs()
         return done
 
@@ -258,8 +265,16 @@ def answers(address: str, path: str, seconds: float = 5.0) -> bool:
 
 
 @contextmanager
-def running(*, is_embedded: bool = False) -> Iterator[Stack]:
-    """On a Postgres of our own, where one can be made, else or if `is_embedded` on SQLite; always on a Valkey."""
+def running(
+    *,
+    is_embedded: bool = False,
+    code: Path = PROJECT,
+    disk: Callable[[Path], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[Stack]:
+    """On a Postgres of our own, where one can be made, else or if `is_embedded` on SQLite; always on a Valkey.
+
+    Its home is on `disk`.
+    """
     with ExitStack() as stack:
         lines = stack.enter_context(exchange())
         valkey = stack.enter_context(own_valkey())
@@ -267,7 +282,9 @@ def running(*, is_embedded: bool = False) -> Iterator[Stack]:
         folder = Path(tempfile.mkdtemp(prefix="pinion-faults-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = postgres.url() if postgres else f"sqlite:///{folder / 'home' / 'pinion.db'}"
-        pinion = Stack(folder, lines, valkey, postgres, url)
+        pinion = Stack(folder, lines, valkey, postgres, url, code)
+        pinion.home.mkdir()
+        stack.enter_context(disk(pinion.home))
         stack.callback(pinion.stop)
         pinion.make()
         yield pinion

@@ -1,12 +1,14 @@
-"""Rows 31 to 34: a database that dies, hangs, forgets an answer, or takes no writes."""
+"""Rows 31 to 35: a database that dies, hangs, forgets an answer, takes no writes, or is an older one again."""
 
 import asyncio
 
 import asyncpg
 import pytest
 
+from tests.faults.history import Order
 from tests.faults.test_redis import busy, loaded, warm
 from tests.faults.trial import Trial
+from tests.receiver import Delivery
 
 
 @pytest.fixture
@@ -39,6 +41,17 @@ async def everything_is_refused(trial: Trial) -> None:
     for path in ("/v1/predictions", "/readyz"):
         assert [await trial.status(api, path) for api in trial.stack.apis] == [503, 503]
     assert all([await trial.is_alive(api) for api in trial.stack.apis])
+
+
+def name_of(delivery: Delivery) -> str:
+    return delivery.path.rpartition("/")[2]
+
+
+def told_ids(trial: Trial, orders: list[Order]) -> dict[str, str]:
+    """Under which id the receiver has heard of each."""
+    names = {order.name for order in orders}
+    told = [each for each in trial.receiver.deliveries if name_of(each) in names]
+    return {name_of(each): each.headers["webhook-id"] for each in told}
 
 
 async def test_row_31_a_postgres_stopped_at_once_and_started_again(trial: Trial) -> None:
@@ -114,6 +127,32 @@ async def test_row_34_a_postgres_that_takes_no_writes(trial: Trial) -> None:
     await trial.judged(bound=20.0)
     assert loaded(trial.stack) == before
     assert all(order.final and order.final["status"] == "succeeded" for order in trial.client.orders)
+
+
+@pytest.mark.slow
+async def test_row_35_a_database_restored_from_an_older_backup(trial: Trial) -> None:
+    postgres, client = trial.stack.postgres, trial.client
+    assert postgres
+    await trial.started(2)
+    await client.settled()
+    await trial.until(trial.is_told_of_what_has_ended)
+    kept = [await client.offer(tokens=3, seconds=0.3) for _ in range(6)]
+    backup = await asyncio.to_thread(postgres.dump)
+    lost = await client.offer()
+    await trial.until(lambda: len(told_ids(trial, [*kept, lost])) == len(kept) + 1)
+    before = told_ids(trial, kept)
+    for service in trial.stack.services.values():
+        service.kill()
+    trial.stack.valkey.kill()
+    trial.stack.valkey.forget()
+    await asyncio.to_thread(postgres.restore, backup)
+    trial.receiver.deliveries[:] = [each for each in trial.receiver.deliveries if name_of(each) not in before]
+    await asyncio.to_thread(trial.stack.heal)
+    trial.begins()
+    client.adopt(kept)
+    await trial.judged(bound=15.0)
+    assert told_ids(trial, kept) == before
+    assert await trial.status(trial.stack.apis[0], f"/v1/predictions/{lost.id}") == 404
 
 
 @pytest.mark.slow

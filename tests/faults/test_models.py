@@ -1,6 +1,9 @@
 """Rows 15 to 23: models that die, hang, flood and leave things behind; the next prediction runs all the same."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -8,6 +11,7 @@ import pytest_asyncio
 
 from tests.faults.history import Order
 from tests.faults.trial import Trial
+from tests.instance import PREDICTORS
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +71,20 @@ async def test_row_18_a_model_that_ignores_its_cancel(fresh: Trial) -> None:
     await fresh.judged(bound=5.0)
     assert order.final
     assert order.final["status"] == "canceled"
+
+
+async def test_row_22_a_model_that_cannot_be_set_up(fresh: Trial, tmp_path: Path) -> None:
+    folder = await asyncio.to_thread(shutil.copytree, PREDICTORS / "acts_as_told", tmp_path / "acts")
+    with (folder / "predict.py").open("a") as program:
+        program.write("\n    def setup(self):\n        raise OSError('the weights are corrupt')\n")
+    usual, fresh.client.version = fresh.client.version, await asyncio.to_thread(fresh.stack.push, folder)
+    broken = await fresh.started(6)
+    fresh.client.version = usual
+    fresh.begins()
+    well = await fresh.started(2)
+    await fresh.judged(bound=10.0)
+    assert all("the weights are corrupt" in why(order) for order in broken)
+    assert {order.final["status"] for order in well if order.final} == {"succeeded"}
 
 
 @pytest.mark.parametrize("does", ["raise", "unprintable", "gpu"])

@@ -41,11 +41,17 @@ class Trial:
     client: Client
     receiver: Receiver
     database: Database
-    secret: str
     _count_before: int
+    guests: list[Client] = field(default_factory=list)
+    """Of other accounts."""
     bound: float = 0.0
     measured: float = 0.0
     _since: float = field(default_factory=monotonic)
+
+    def invites(self, token: str) -> Client:
+        """A client of another account, whose orders are judged as well."""
+        self.guests.append(Client(self.stack.apis, self.stack.version, self.receiver.url, token))
+        return self.guests[-1]
 
     def begins(self) -> None:
         """From now on the time counts: something has just been broken, or has just been mended."""
@@ -98,22 +104,30 @@ class Trial:
         """I16: /livez answers, and soon."""
         return await asyncio.to_thread(answers, api.address, "/livez", _ALIVE_SECONDS * crowding())
 
+    @property
+    def clients(self) -> list[Client]:
+        return [self.client, *self.guests]
+
     async def judged(self, bound: float) -> None:
         """Everything ends and is told within the bound, and whatever must hold does."""
         async with asyncio.timeout(_QUIET_SECONDS):
-            await self.client.settled()
+            for client in self.clients:
+                await client.settled()
             await self.until(self.is_told_of_what_has_ended, _QUIET_SECONDS)
         self.bound, self.measured = bound, self.elapsed
         await asyncio.to_thread(self.stack.heal)
         await self._all_holds()
-        assert await _count(self.database) - self._count_before == len(self.client.orders), (
-            "I5: one prediction for each order"
-        )
-        now = {order.id or "": await self.client.prediction(order.id or "") for order in self.client.orders}
-        found = violations(Seen(self.client.orders, list(self.receiver.deliveries), self.secret, now))
-        assert not found, "\n".join(found)
+        ordered = sum(len(client.orders) for client in self.clients)
+        assert await _count(self.database) - self._count_before == ordered, "I5: one prediction for each order"
+        for client in self.clients:
+            found = violations(await self._seen_by(client))
+            assert not found, "\n".join(found)
         allowed = bound * crowding()
         assert self.measured <= allowed, f"it took {self.measured:.1f} s, and may take {allowed:.1f} s"
+
+    async def _seen_by(self, client: Client) -> Seen:
+        now = {order.id or "": await client.prediction(order.id or "") for order in client.orders}
+        return Seen(client.orders, list(self.receiver.deliveries), await client.secret(), now)
 
     async def until(self, condition: Callable[[], Any | Awaitable[Any]], seconds: float = 30.0) -> Any:
         """What the condition answers, once that is true."""
@@ -122,7 +136,7 @@ class Trial:
     def is_told_of_what_has_ended(self) -> bool:
         """Whether the receiver has heard of the end of all that clients have seen ended."""
         told = {delivery.path.rpartition("/")[2] for delivery in self.receiver.deliveries}
-        return {order.name for order in self.client.orders if order.final} <= told
+        return {order.name for client in self.clients for order in client.orders if order.final} <= told
 
     async def _all_holds(self) -> None:
         """What a repair needs a moment for has that moment."""
@@ -140,11 +154,13 @@ async def trying(stack: Stack, receiver: Receiver) -> AsyncIterator[Trial]:
     settings = Settings(home=stack.home, database_url=stack.database_url, redis_url=redis_url)
     database = Database(settings, open_redis(redis_url))
     client = Client(stack.apis, stack.version, receiver.url)
+    trial = Trial(stack, client, receiver, database, await _count(database))
     try:
-        yield Trial(stack, client, receiver, database, await _secret(stack), await _count(database))
+        yield trial
     finally:
         await asyncio.to_thread(stack.heal)
-        await client.close()
+        for client in trial.clients:
+            await client.close()
         await database.redis.aclose()
         await database.close()
 
@@ -157,10 +173,3 @@ async def _count(database: Database) -> int:
 def crowding() -> float:
     """By how much everything takes longer here than on a machine of our own."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-async def _secret(stack: Stack) -> str:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient() as http:
-        got = await http.get(f"{stack.apis[0].address}/v1/webhooks/default/secret", headers=headers, timeout=20)
-    return str(got.json()["key"])

@@ -69,9 +69,18 @@ async def test_a_token_that_was_found_somewhere_is_taken_back_by_itself(
 async def test_accounts_are_listed_with_their_kind(pinion: Command, rows: Rows):
     await pinion("account", "create", "ada")
     head, first, second = (await pinion("account", "list")).stdout.splitlines()
-    assert head.split() == ["USERNAME", "TYPE", "NAME", "CREATED"]
+    assert head.split() == ["USERNAME", "TYPE", "NAME", "LIMIT", "CREATED"]
     assert first.split()[:3] == ["pinion", "user", "Pinion"]
     assert second.split()[:3] == ["ada", "user", "ada"]
+
+
+async def test_an_account_has_a_limit_of_its_own_until_it_is_taken_back(pinion: Command, rows: Rows):
+    shown = []
+    for number in (["20"], ["0"], []):
+        done = await pinion("account", "limit", "pinion", *number)
+        assert done.returncode == 0, done.stderr
+        shown.append((await pinion("account", "list")).stdout.splitlines()[1].split()[3])
+    assert shown == ["20", "none", "-"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +88,7 @@ async def test_accounts_are_listed_with_their_kind(pinion: Command, rows: Rows):
     [
         (("account", "create", "pinion"), "There is an account pinion already."),
         (("account", "create", "Ada!"), "lower-case letters"),
+        (("account", "limit", "nobody", "3"), "There is no account nobody"),
         (("token", "create", "nobody"), "make it with `pinion account create nobody`"),
         (("token", "create", "pinion", "--scope", "everything"), "there are predictions:read, predictions:write"),
         (("token", "create", "pinion", "--days", "0"), "more than 0"),

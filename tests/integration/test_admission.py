@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from api.admission import Admission
+from shared import accounts
 from shared.contract import Kind, Status
 from shared.database import Database, clock
 from shared.errors import QueueFull
@@ -104,6 +105,18 @@ async def test_an_account_has_only_so_many_waiting_and_running_and_others_are_no
         await client.post(f"{PATH}/{running.id}/cancel")
         await rows.change(Prediction, Prediction.id == running.id, status=Status.CANCELED, completed_at=clock())
         await until(lambda: is_let_in(client, rows.version_id))
+
+
+@pytest.mark.parametrize(("own", "all_others", "let_in"), [(2, 0, 2), (3, 1, 3), (0, 1, 4), (None, 1, 1)])
+async def test_an_account_may_have_a_limit_of_its_own(
+    settings: Settings, rows: Rows, database: Database, own: int | None, all_others: int, let_in: int
+) -> None:
+    await accounts.limit(database, rows.username, own)
+    async with limited(settings, rows, account_predictions_max=all_others) as client:
+        answers = [await create(client, rows.version_id) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [201] * let_in + [429] * (4 - let_in)
+        if refused := answers[let_in:]:
+            assert f"You have {let_in} predictions" in refused[0].json()["detail"]
 
 
 async def is_full(client: httpx.AsyncClient, version_id: str) -> bool:

@@ -15,12 +15,11 @@ from shared.database import Database, clock
 from shared.ids import new_id
 from shared.lifecycle import Ending, Progress
 from shared.settings import Settings
-from shared.tables import Account, WebhookMessage
+from shared.tables import Account, PausedAddress, WebhookMessage
 from shared.webhooks import new_secret
 from tests.database_fixtures import Backend, Rows, until
 from tests.listener import Behaviour, Listener, hanging_up
 from tests.receiver import Delivery, Receiver, SlowReceiver, receiving
-from worker import receivers
 from worker.deliver import Sender
 from worker.outbound import Outbound
 from worker.schedule import SCHEDULES
@@ -36,6 +35,12 @@ CLAIM_SECONDS = 30
 async def ended(rows: Rows, receiver: Receiver) -> Row[Any]:
     """A prediction that owes its `completed` message and nothing else."""
     return await rows.ended(webhook=receiver.url, webhook_events=COMPLETED)
+
+
+@pytest.fixture
+def another_sender(sender: Sender) -> Sender:
+    """One that has met nobody yet."""
+    return Sender(sender.settings, sender.database, sender.client, new_id())
 
 
 async def only_message(rows: Rows, prediction_id: str) -> Row[Any]:
@@ -211,12 +216,13 @@ async def test_a_receiver_that_hangs_up_on_everybody_is_asked_twice_at_once_and_
 
 
 async def test_an_address_that_answered_410_is_sent_nothing_more_for_an_hour_unless_it_is_asked_for(
-    rows: Rows, sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    rows: Rows, sender: Sender, another_sender: Sender, receiver: Receiver
 ) -> None:
     receiver.answers = [410]
     first, second, third = [await rows.ended(webhook=receiver.url, webhook_events=COMPLETED) for _ in range(3)]
     elsewhere = await rows.ended(webhook=f"{receiver.url}?elsewhere", webhook_events=COMPLETED)
-    for row in (first, second, elsewhere):
+    await another_sender.deliver(NO_QUEUE, first.id)
+    for row in (second, elsewhere):
         await sender.deliver(NO_QUEUE, row.id)
     assert [delivery.json["id"] for delivery in receiver.deliveries] == [first.id, elsewhere.id]
     message = await only_message(rows, second.id)
@@ -230,10 +236,23 @@ async def test_an_address_that_answered_410_is_sent_nothing_more_for_an_hour_unl
     receiver.answers = [410]
     fourth, fifth = [await rows.ended(webhook=receiver.url, webhook_events=COMPLETED) for _ in range(2)]
     await sender.deliver(NO_QUEUE, fourth.id)
-    now = receivers.monotonic() + 3601
-    monkeypatch.setattr("worker.receivers.monotonic", lambda: now)
+    await rows.change(PausedAddress, PausedAddress.url == receiver.url, until=clock(-1))
     await sender.deliver(NO_QUEUE, fifth.id)
     assert (await only_message(rows, fifth.id)).state == "delivered", "an hour later it is asked again"
+
+
+async def test_an_account_has_so_many_paused_addresses_and_those_paused_first_give_way(
+    rows: Rows, sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.pauses._PAUSED_MAX", 2)
+    receiver.answers = [410] * 4
+    for name in ("first", "second", "second", "third"):
+        row = await rows.ended(webhook=f"{receiver.url}/{name}", webhook_events=COMPLETED)
+        await sender.deliver(NO_QUEUE, row.id)
+    assert len(receiver.deliveries) == 3, "to none twice"
+    async with rows.database.reading() as connection:
+        urls = (await connection.execute(select(PausedAddress.url))).scalars().all()
+    assert sorted(urls) == [f"{receiver.url}/second", f"{receiver.url}/third"]
 
 
 async def came(receiver: Receiver, number: int) -> None:

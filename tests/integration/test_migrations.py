@@ -3,6 +3,8 @@
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -60,6 +62,24 @@ def test_an_output_that_is_a_number_becomes_a_text_and_all_else_stays(tmp_path: 
         assert new.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert new.execute("PRAGMA foreign_key_check").fetchall() == []
         assert {row[2] for row in new.execute("PRAGMA foreign_key_list(files)")} == {"accounts", "predictions"}
+
+
+def test_tables_of_a_newer_release_stay_when_it_is_taken_back(tmp_path: Path) -> None:
+    file = tmp_path / "newer.db"
+    alembic("upgrade", f"sqlite:///{file}", tmp_path, "head")
+    with closing(sqlite3.connect(file, isolation_level=None)) as newer:
+        newer.execute("ALTER TABLE accounts ADD COLUMN mood TEXT")
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        tables = _declared(newer, "table")
+    given = {**os.environ, "DATABASE_URL": f"sqlite:///{file}", "PINION_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "cli", "migrate"]
+    done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "by a newer release" in done.stderr
+    with closing(sqlite3.connect(file)) as same:
+        assert _declared(same, "table") == tables
+        assert same.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+        assert same.execute("SELECT username FROM accounts").fetchall() == [("pinion",)]
 
 
 def _declared(database: sqlite3.Connection, kind: str) -> set[tuple[str, str]]:

@@ -336,6 +336,18 @@ async def test_a_worker_elsewhere_is_dead_after_a_silent_lease(
     assert (await rows.prediction(row.id)).delivery == (2 if lost else 1)
 
 
+async def test_a_sweep_that_had_to_wait_for_the_database_gives_workers_as_much_more_time(
+    rows: Rows, sweep: Sweep
+) -> None:
+    sweep._answered_at -= 6.0  # five seconds more than a tick
+    worker_id = await add_worker(rows, seen=-13)
+    await sweep.tick()
+    assert not await is_lost(rows, worker_id)
+    await rows.change(Worker, Worker.id == worker_id, last_seen=clock(-16))
+    await sweep.tick()
+    assert await is_lost(rows, worker_id)
+
+
 async def test_nobody_is_declared_dead_in_the_first_lease_of_a_sweep(
     redis: RedisPool, rows: Rows, sweep: Sweep
 ) -> None:
