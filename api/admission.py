@@ -62,7 +62,8 @@ class Admission:
         self._load = _Load()
         self._being_stored: dict[str, tuple[str, str]] = {}
         self._uncounted: dict[str, tuple[str, str]] = {}
-        """Let in while a count is made, or being stored when it began: it leaves them out."""
+        """Let in while a count is made, or being stored when it began: it leaves them out. What is stored between that
+        and the database's answer may count twice until the next: rather one refused than one too many."""
         self._counted_until = 0.0
         self._counting: asyncio.Task[None] | None = None
 
