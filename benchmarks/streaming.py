@@ -55,11 +55,11 @@ async def streamed(version: str) -> float:
 
 async def _client(version: str, count: int) -> None:
     body = {"version": version, "input": {"prompt": PROMPT, "max_new_tokens": WRITTEN}, "stream": True}
-    async with Client("127.0.0.1", PORT, TOKEN) as client:
-        for _ in range(count):
-            made = await client.request("POST", "/v1/predictions", body)
-            heard = await _followed(urlsplit(made["urls"]["stream"]).path)
-            assert heard == WRITTEN, f"{heard} tokens came"
+    for _ in range(count):
+        async with Client("127.0.0.1", PORT, TOKEN) as client:
+            prediction = await client.request("POST", "/v1/predictions", body)
+        heard = await _followed(urlsplit(prediction["urls"]["stream"]).path)
+        assert heard == WRITTEN, f"{heard} tokens came"
 
 
 async def _followed(path: str) -> int:
