@@ -204,15 +204,16 @@ async def redis_at(url: str, *, is_listening: bool = False, **options: Any) -> A
 
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
     """What `condition`, plain or async, answers once that is true; fails the test when it never is."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while True:
         found = condition()
         if inspect.isawaitable(found):
             found = await found
         if found:
             return found
-        assert time.monotonic() < deadline, f"waited in vain for {seconds:g} s, at last for {found!r}"
-        await asyncio.sleep(0.005)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"waited in vain for {seconds:g} s, at last for {found!r}"
+        await asyncio.sleep(min(max(0.005, waited / 5), 0.05))  # looking takes from what is waited for
 
 
 @dataclass

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from shared.tasks import end
+
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -31,19 +33,21 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         yield self
         server.close()
-        if self._handlers:
-            await asyncio.wait(self._handlers, timeout=5)
+        await end(*self._handlers)  # a client may keep its connections for as long as it likes
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._handlers.add(task)
         self.connections += 1
-        with suppress(OSError, asyncio.IncompleteReadError):
+        try:
             while True:
                 self.requests.append(await self._request(reader))
                 await self.behaviour(reader, writer)
-        writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
 
     async def _request(self, reader: asyncio.StreamReader) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")

@@ -1,11 +1,8 @@
 """Fixtures on real databases and real Redis servers, for both ways Pinion is run."""
 
-import asyncio
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,11 +18,11 @@ from shared.live import Feed
 from shared.queue import RedisPool
 from shared.settings import Settings
 from shared.tables import Table
+from tests import forks
 from tests.api_in_process import serving
 from tests.database_fixtures import (
     BACKENDS,
     LOOPBACK,
-    PROJECT,
     Backend,
     Command,
     PrivateValkey,
@@ -103,13 +100,7 @@ async def _empty(database: Database) -> None:
 def pinion(servers: Backend, database: Database, tmp_path: Path) -> Command:
     """Runs `pinion …` on the database of the test."""
     given = {"PINION_HOME": str(tmp_path), "DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-
-    async def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "cli", *arguments]
-        options = {"cwd": PROJECT, "env": {**os.environ, **given}, "capture_output": True, "text": True}
-        return await asyncio.to_thread(subprocess.run, command, **options)
-
-    return run
+    return partial(forks.run, given, "cli")
 
 
 @pytest_asyncio.fixture

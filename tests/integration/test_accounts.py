@@ -1,9 +1,6 @@
 """Accounts and tokens: made and taken back by the command, on the database that the API reads."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,13 +9,13 @@ import pytest
 from sqlalchemy import select
 
 from api.callers import Callers
-from cli.home import PROJECT
 from shared import accounts, tokens
 from shared.contract import AccountType, Scope
 from shared.database import Database, clock
 from shared.errors import Conflict
 from shared.settings import Settings
 from shared.tables import Account, Token
+from tests import forks
 from tests.database_fixtures import TOKEN, Command, Rows
 
 
@@ -102,9 +99,8 @@ async def test_what_cannot_be_made_is_one_sentence(pinion: Command, rows: Rows, 
 
 
 async def test_a_database_without_tables_is_told_with_what_to_do(tmp_path: Path):
-    given = {**os.environ, "PINION_HOME": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": ""}
-    command = [sys.executable, "-m", "cli", "account", "list"]
-    done = await asyncio.to_thread(subprocess.run, command, cwd=PROJECT, env=given, capture_output=True, text=True)
+    given = {"PINION_HOME": str(tmp_path), "DATABASE_URL": "", "REDIS_URL": ""}
+    done = await forks.run(given, "cli", "account", "list")
     assert done.returncode == 1
     assert "bring it up to date with `pinion migrate`" in done.stderr
     assert done.stderr.count("\n") == 1

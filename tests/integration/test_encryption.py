@@ -1,10 +1,6 @@
 """What is secret lies encrypted in the database, also what was there before; with another key nothing starts."""
 
-import asyncio
 import base64
-import os
-import subprocess
-import sys
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,8 +17,9 @@ from shared.kept_secrets import decrypted_input
 from shared.settings import Settings
 from shared.tables import Account, File, Prediction
 from shared.vault import Vault, is_encrypted
+from tests import forks
 from tests.api_in_process import serving
-from tests.database_fixtures import ENCRYPTION_KEY, PROJECT, Backend, Command, Rows
+from tests.database_fixtures import ENCRYPTION_KEY, Backend, Command, Rows
 from tests.host import Host, installed
 
 ANOTHER_KEY = base64.b64encode(b"a" * 32).decode()
@@ -138,9 +135,7 @@ async def test_with_another_key_neither_api_nor_worker_nor_migrate_starts(
     assert migrated.returncode != 0
     assert f"key {key_id}, which is not here" in migrated.stderr
     given = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url, "PINION_HOME": str(settings.home)}
-    program = [sys.executable, "-m", "worker", "deliver"]
-    options = {"cwd": PROJECT, "env": {**os.environ, **given}, "capture_output": True, "text": True, "timeout": 60}
-    worker = await asyncio.to_thread(subprocess.run, program, **options)
+    worker = await forks.run(given, "worker", "deliver")
     assert worker.returncode == 1
     assert worker.stderr.strip().endswith("put encryption-key back into PINION_HOME.")
 

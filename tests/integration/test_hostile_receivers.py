@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 from sqlalchemy import Row, select
@@ -94,7 +95,7 @@ async def receivers(tmp_path: Path) -> AsyncIterator[list[tuple[Kind, str]]]:
 async def test_each_attempt_ends_in_time_and_the_sender_stays_as_small_as_it_was(
     rows: Rows, receivers: list[tuple[Kind, str]], hurried: Senders
 ) -> None:
-    sender = hurried.start()
+    sender = psutil.Process(hurried.start().pid)
     sizes = []
     for _ in range(ROUNDS):
         owed = [(kind, await owing(rows, url)) for kind, url in receivers]

@@ -22,7 +22,9 @@ from shared.storage import version_folder
 from shared.tables import File, Model, Prediction, Version
 from shared.tables import Worker as WorkerRow
 from tests.database_fixtures import Rows, until
-from tests.training_worker import TrainingWorker, built, training
+from tests.host import installed
+from tests.model_processes import starting
+from tests.training_worker import TrainingWorker, training
 from worker.memory import HostMemory
 from worker.sweep import Sweep
 from worker.train import NO_WEIGHTS
@@ -37,11 +39,24 @@ async def worker(settings: Settings, database: Database, feed: Feed) -> AsyncIte
         yield opened
 
 
+@pytest_asyncio.fixture(scope="session")
+async def schema() -> dict[str, Any]:
+    """Of a model that learns a word, read from its process once."""
+    async with starting() as start:
+        return (await start("learns")).schema
+
+
 @pytest_asyncio.fixture
-async def version_id(worker: TrainingWorker, settings: Settings, rows: Rows) -> str:
-    """Of a model that learns a word; there is a destination for what it learns, too."""
+async def learner_id(settings: Settings, rows: Rows, schema: dict[str, Any]) -> str:
+    """A version of that model; there is a destination for what it learns, too."""
     await add_model(rows, "tuned")
-    return await built(worker, settings, rows, "learns")
+    return await installed(settings, rows, "learns", openapi_schema=schema)
+
+
+@pytest_asyncio.fixture
+async def version_id(worker: TrainingWorker, learner_id: str) -> str:
+    """The same beside a worker."""
+    return learner_id
 
 
 async def add_model(rows: Rows, name: str) -> None:
@@ -223,13 +238,8 @@ async def test_a_training_under_the_address_of_a_prediction_needs_the_scope_of_t
     assert ["trainings:read" in answers[0].text, "trainings:write" in answers[1].text] == [True, True]
 
 
-async def test_a_waiting_training_is_canceled_at_once(
-    client: httpx.AsyncClient, rows: Rows, settings: Settings, database: Database, feed: Feed
-) -> None:
-    await add_model(rows, "tuned")
-    async with training(settings, database, feed) as worker:
-        version_id = await built(worker, settings, rows, "learns")
-    canceled = await client.post(f"/v1/trainings/{await accepted(client, version_id, word='patience')}/cancel")
+async def test_a_waiting_training_is_canceled_at_once(client: httpx.AsyncClient, learner_id: str) -> None:
+    canceled = await client.post(f"/v1/trainings/{await accepted(client, learner_id, word='patience')}/cancel")
     assert canceled.json()["status"] == "canceled"
 
 
@@ -238,12 +248,10 @@ async def has_said(rows: Rows, training_id: str, text: str) -> bool:
 
 
 async def test_a_cancel_during_the_build_ends_training_and_version(
-    client: httpx.AsyncClient, rows: Rows, settings: Settings, database: Database, feed: Feed
+    client: httpx.AsyncClient, rows: Rows, learner_id: str, settings: Settings, database: Database, feed: Feed
 ) -> None:
-    await add_model(rows, "tuned")
-    async with training(settings, database, feed, builds=False) as worker:
-        version_id = await built(worker, settings, rows, "learns")
-        training_id = await accepted(client, version_id, word="patience")
+    async with training(settings, database, feed, builds=False):
+        training_id = await accepted(client, learner_id, word="patience")
         await until(lambda: versions_of(rows))
         canceled = (await client.post(f"/v1/trainings/{training_id}/cancel")).json()
     assert (canceled["status"], canceled["output"]) == ("canceled", None)
@@ -252,12 +260,10 @@ async def test_a_cancel_during_the_build_ends_training_and_version(
 
 
 async def test_a_version_that_cannot_be_built_fails_its_training(
-    client: httpx.AsyncClient, rows: Rows, settings: Settings, database: Database, feed: Feed
+    client: httpx.AsyncClient, rows: Rows, learner_id: str, settings: Settings, database: Database, feed: Feed
 ) -> None:
-    await add_model(rows, "tuned")
-    async with training(settings, database, feed, builds=False) as worker:
-        version_id = await built(worker, settings, rows, "learns")
-        training_id = await accepted(client, version_id, word="patience")
+    async with training(settings, database, feed, builds=False):
+        training_id = await accepted(client, learner_id, word="patience")
         [version] = await until(lambda: versions_of(rows))
         async with database.transaction() as transaction:
             await catalog.reject(transaction, version.id, "no room for it", "")
@@ -272,14 +278,13 @@ async def test_a_training_outlives_its_worker_and_what_it_made_is_not_made_again
     settings: Settings,
     database: Database,
     feed: Feed,
+    learner_id: str,
     scratch: Path,
     stage: str,
 ) -> None:
-    await add_model(rows, "tuned")
     gate = scratch / "gate"
-    async with training(settings, database, feed, builds=False) as worker:
-        version_id = await built(worker, settings, rows, "learns")
-        training_id = await accepted(client, version_id, word="patience", waits_for=str(gate))
+    async with training(settings, database, feed, builds=False):
+        training_id = await accepted(client, learner_id, word="patience", waits_for=str(gate))
         await until(lambda: has_said(rows, training_id, "learning"))
         if stage == "building":
             gate.touch()
@@ -331,7 +336,8 @@ async def test_idle_models_give_way_to_a_training(
     gate = scratch / "gate"
     training_id = await accepted(client, version_id, word="patience", waits_for=str(gate))
     await until(lambda: has_said(rows, training_id, "learning"))
-    resident = worker.residency.resident(version_id)  # up since it was built
+    resident = worker.residency.resident(version_id)
+    await resident.process(print)
     own = HostMemory(0).read([resident.group]).taken_bytes[resident.group]
     worker.residency._memories = [HostMemory(int(1.5 * own))]  # for one of both
     await worker.residency.make_room({})
@@ -354,15 +360,13 @@ async def test_a_training_that_is_killed_says_so(
 
 
 async def test_a_training_in_a_sandbox_hands_out_what_it_made_there(
-    client: httpx.AsyncClient, rows: Rows, settings: Settings, database: Database, feed: Feed
+    client: httpx.AsyncClient, learner_id: str, settings: Settings, database: Database, feed: Feed
 ) -> None:
     if obstacle := find_obstacle(Level.SANDBOX):
         pytest.skip(obstacle)
-    await add_model(rows, "tuned")
     secluded = settings.model_copy(update={"isolation": Isolation.SANDBOX})
-    async with training(secluded, database, feed) as worker:
-        version_id = await built(worker, secluded, rows, "learns")
-        done = await ended(client, await accepted(client, version_id, word="patience"))
+    async with training(secluded, database, feed):
+        done = await ended(client, await accepted(client, learner_id, word="patience"))
     assert (done["status"], done["error"]) == ("succeeded", None)
     weights = await client.get(done["output"]["weights"].removeprefix("http://pinion.test"))
     assert weights.text == "patience"
