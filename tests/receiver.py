@@ -5,9 +5,10 @@ Answers 200 unless told otherwise; verifies nothing, the tests do.
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ class Delivery:
     path: str
     headers: dict[str, str]
     body: bytes
+    came_at: float = field(default_factory=time.time)
 
     @property
     def json(self) -> dict[str, Any]:
