@@ -31,9 +31,11 @@ class FieldInfo:
 
 
 def _plain(value: Any) -> Any:
-    """What a client can send: the value of an enumeration's member, and Python's number or text for one of numpy."""
+    """What a client can send: the value of an enumeration's member, and Python's own kind of text or number."""
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, str):
+        return str.__str__(value)
     is_of_numpy = type(value).__module__ == "numpy" and hasattr(value, "item") and not value.shape
     return value.item() if is_of_numpy else value
 

@@ -69,6 +69,9 @@ def _import(file: str) -> ModuleType:
     path = Path(file).resolve()
     if not path.is_file():
         raise ModelError(f"cog.yaml names {file}, but the model has no such file.")
+    known = sys.modules.get(path.stem)
+    if known and getattr(known, "__file__", None) == str(path):
+        return known  # what is predicted and what is trained stand in one file
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ModelError(f"cog.yaml names {file}, which is no Python file.")

@@ -30,13 +30,14 @@ def main() -> int:
     os.set_inheritable(control_descriptor, False)
     os.set_inheritable(frames_descriptor, False)
     _prepare_path()
-    from pinion_runtime import logs, routing
+    from pinion_runtime import logs, renames, routing
     from pinion_runtime.control import Control
     from pinion_runtime.frames import FrameWriter, read_frames
 
     faulthandler.enable()  # a crash in C leaves its traceback in the logs
     logs.prepare()
     routing.install()
+    renames.install()
     frames = read_frames(control_descriptor)
     start = next(frames, None)
     if start is None:
@@ -121,7 +122,7 @@ def _training(reference: str | None) -> Model | None:
 
     try:
         return load_training(reference) if reference else None
-    except Exception as error:  # user code
+    except (Exception, SystemExit) as error:  # user code
         logs.print_traceback(error)
         return None
 

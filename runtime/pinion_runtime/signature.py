@@ -133,14 +133,10 @@ def _field(parameter: inspect.Parameter, annotation: Any) -> FieldInfo:
 
 def _check_choices(parameter: Parameter) -> None:
     kind = parameter.kind.item or parameter.kind
-    allowed = {"string": str, "integer": int}.get(kind.schema.get("type", ""))
-    if parameter.field.choices is None:
-        return
-    if (
-        allowed is None
-        or kind.schema.get("format")
-        or not all(type(each) is allowed for each in parameter.field.choices)
-    ):
-        raise ModelError(
-            f"The choices of the parameter {parameter.name!r} must be texts for str or whole numbers for int."
-        )
+    allowed = None if kind.schema.get("format") else {"string": str, "integer": int}.get(kind.schema.get("type", ""))
+    for choice in parameter.field.choices or ():
+        if type(choice) is not allowed:
+            raise ModelError(
+                f"The choices of the parameter {parameter.name!r} must be texts for str or whole numbers for int. "
+                f"This is of the type {type(choice).__name__}: {choice!r}"
+            )

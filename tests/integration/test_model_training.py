@@ -70,6 +70,29 @@ async def test_a_training_that_is_broken_fails_alone(start: Start, tmp_path: Pat
         await start(tmp_path, mode="train")
 
 
+async def test_a_training_that_exits_when_it_is_imported_fails_alone(start: Start, tmp_path: Path):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\ntrain: train.py:train\n")
+    (tmp_path / "predict.py").write_text("def predict() -> str: return 'well'\n")
+    (tmp_path / "train.py").write_text("raise SystemExit('no GPU here')\n")
+    process = await start(tmp_path)
+    assert (await run(process)).output == "well"
+    assert "no GPU here" in process.setup_logs
+
+
+async def test_what_is_predicted_and_trained_in_one_file_is_imported_once(start: Start, tmp_path: Path):
+    (tmp_path / "cog.yaml").write_text("predict: predict.py:predict\ntrain: predict.py:train\n")
+    (tmp_path / "predict.py").write_text(
+        "import pickle\nprint('imported')\n"
+        "def predict() -> str: return pickle.loads(pickle.dumps(predict)).__name__\n"
+        "def train(steps: int) -> str: return 'trained'\n"
+    )
+    process = await start(tmp_path)
+    done = await run(process)
+    assert (done.error, done.output) == (None, "predict")
+    assert process.setup_logs.count("imported") == 1
+    assert "TrainingInput" in process.schema["components"]["schemas"]
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

@@ -67,6 +67,10 @@ async def test_what_the_service_keeps_is_neither_there_to_read_nor_to_remove(pro
     assert await answer(process, "look", home / "versions") == ["mine"]
 
 
+async def test_what_was_made_in_the_temporary_folder_is_renamed_into_place(process: ModelProcess, home: Path) -> None:
+    assert await answer(process, "rename_into_place") == "whole"
+
+
 async def test_it_cannot_be_lifted_in_namespaces_of_the_models_own(process: ModelProcess, home: Path) -> None:
     assert await answer(process, "uncover", home) == ["free", "EINVAL", "versions"]
 

@@ -138,6 +138,17 @@ def test_choices_are_a_component_of_their_own(kind: str):
     }
 
 
+def test_choices_may_be_texts_of_another_kind():
+    class Colour(str):
+        def __str__(self) -> str:
+            return "shown"
+
+    def chosen(colour: str = cog.Input(choices=[Colour("red"), Colour("blue")], default=Colour("red"))) -> str: ...
+
+    written = schemas(chosen)
+    assert [(type(each), each) for each in written["colour"]["enum"]] == [(str, "red"), (str, "blue")]
+
+
 def test_choices_may_be_whole_numbers_and_any_iterable_and_stand_in_a_list():
     def predict(
         width: int = cog.Input(choices=range(1, 3)), styles: list[str] = cog.Input(choices={"a": 1, "b": 2})

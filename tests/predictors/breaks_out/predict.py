@@ -45,6 +45,12 @@ class Predictor(BasePredictor):
         os.rename(at, f"{at}-mine")
         return "renamed"
 
+    def rename_into_place(self, at: str) -> str:
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write("whole")
+        os.rename(file.name, "final.txt")
+        return self.read("final.txt")
+
     def open_device(self, at: str) -> str:
         os.close(os.open(at, os.O_RDONLY))
         return "opened"
