@@ -232,11 +232,22 @@ def _load(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SetupFailed("The model has no cog.yaml.") from None
+    except yaml.MarkedYAMLError as error:
+        raise SetupFailed(_syntax_complaint(error)) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise SetupFailed(f"cog.yaml cannot be read: {error}") from error
-    if not isinstance(content, dict):
+    if content is None:
         raise SetupFailed(_NO_PREDICTOR)
+    if not isinstance(content, dict):
+        raise SetupFailed('cog.yaml must be a mapping of keys to values, like `predict: "predict.py:Predictor"`.')
     return content
+
+
+def _syntax_complaint(error: yaml.MarkedYAMLError) -> str:
+    """Where it was begun counts for what was never ended: a quote, a bracket."""
+    mark = error.context_mark or error.problem_mark
+    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"cog.yaml is no valid YAML{place}: {', '.join(filter(None, (error.context, error.problem)))}."
 
 
 def _remarks(content: dict[str, Any]) -> tuple[str, ...]:

@@ -443,8 +443,8 @@ async def test_an_unusual_type_is_refused_with_the_name_of_the_parameter(start: 
     ("content", "message"),
     [
         (None, "The model has no cog.yaml."),
-        ("predict: [", "cog.yaml cannot be read: "),
-        ("just text", "cog.yaml must name the predictor"),
+        ("predict: [", "cog.yaml is no valid YAML at line 1, column "),
+        ("just text", "cog.yaml must be a mapping of keys"),
         ("build: {}", "cog.yaml must name the predictor"),
         ("predict: predict.py:A\nrun: run.py:B", "cog.yaml must name the predictor"),
         ("predict: Predictor", "cog.yaml must name the predictor"),

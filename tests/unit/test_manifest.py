@@ -142,9 +142,19 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     assert "Did you mean `concurrency`?" in said
 
 
-@pytest.mark.parametrize("content", ["just text", "build: {}", f"{PREDICT}run: run.py:Runner", "predict: Predictor"])
+@pytest.mark.parametrize("content", ["", "build: {}", f"{PREDICT}run: run.py:Runner", "predict: Predictor"])
 def test_a_predictor_is_named_exactly_once(tmp_path: Path, content: str) -> None:
     assert complaint(tmp_path, content).startswith("cog.yaml must name the predictor, once")
+
+
+@pytest.mark.parametrize("content", ["just text", "- predict: predict.py:Predictor"])
+def test_what_is_no_mapping_is_told_what_it_has_to_be(tmp_path: Path, content: str) -> None:
+    assert complaint(tmp_path, content).startswith("cog.yaml must be a mapping of keys to values, like `predict:")
+
+
+def test_a_mistake_in_the_syntax_is_told_by_its_place(tmp_path: Path) -> None:
+    said = complaint(tmp_path, 'build:\n  gpu: false\npredict: "predict.py\n')
+    assert said.startswith("cog.yaml is no valid YAML at line 3, column 10: while scanning a quoted scalar, found ")
 
 
 def test_a_file_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
