@@ -1,7 +1,8 @@
 """Whether one more prediction may wait: by what its account, its model and all together have waiting already.
 
-That is counted in the database, at most once a second and never by the request that asks; between two counts this
-process adds what it lets in itself. So several processes may together let in what each of them may within a second.
+That is counted in the database once a second, and again before anybody is refused, once for all who ask meanwhile.
+Between two counts this process adds what it lets in itself. So several processes may together let in what each of them
+may within a second.
 """
 
 import asyncio
@@ -26,8 +27,10 @@ from shared.tables import Prediction
 from shared.tasks import end
 
 _COUNT_AGAIN_SECONDS = 1.0
-_COSTS_AT_MOST = 0.05
+_COSTS_AT_MOST = 0.2
 """Of the time; a count that takes long is made less often."""
+_REFUSED_WITHIN_SECONDS = 0.25
+"""Where a count takes so long that the next is further away, the last one has to do."""
 _RETRY_SECONDS_MAX = 60
 _log = structlog.get_logger()
 
@@ -64,7 +67,7 @@ class Admission:
         self._uncounted: dict[str, tuple[str, str]] = {}
         """Let in while a count is made, or being stored when it began: it leaves them out. What is stored between that
         and the database's answer may count twice until the next: rather one refused than one too many."""
-        self._counted_until = 0.0
+        self._counted_until = self._rests_until = 0.0
         self._counting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Admission":
@@ -95,13 +98,19 @@ class Admission:
             del self._being_stored[request.id]
 
     async def _let_in(self, request: Request, account_max: int) -> None:
-        is_old = self._counted_until < monotonic()
-        if is_old and (self._counting is None or self._counting.done()):
-            self._counting = asyncio.create_task(self._count())
-        if is_old and self._counting and self._refusal(request, account_max):
-            await asyncio.shield(self._counting)  # what was full some time ago need not be so now
+        if self._counted_until < monotonic():
+            self._counted()
+        for _ in range(2):  # what was full a moment ago need not be so now, and a count under way began before
+            if self._refusal(request, account_max) and self._rests_until < monotonic() + _REFUSED_WITHIN_SECONDS:
+                await asyncio.shield(self._counted())
         if refusal := self._refusal(request, account_max):
             raise refusal
+
+    def _counted(self) -> "asyncio.Task[None]":
+        """The count that is being made, or one that begins as soon as it may."""
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._count())
+        return self._counting
 
     def _refusal(self, request: Request, account_max: int) -> TooManyAtOnce | QueueFull | Overloaded | None:
         load, limits, queue = self._load, self._limits, _queue(request.kind, request.version_id)
@@ -122,6 +131,7 @@ class Admission:
         return waiting[request.account_id] < max(1, self._limits.model_backlog_max // (others + 1))
 
     async def _count(self) -> None:
+        await asyncio.sleep(self._rests_until - monotonic())
         began, load = monotonic(), _Load()
         try:
             async with self._database.reading() as connection:
@@ -129,14 +139,15 @@ class Admission:
                 rows = (await connection.execute(_QUERY, {"uncounted": list(self._uncounted)})).all()
         except (SQLAlchemyError, OSError) as error:
             _log.warning("backlog not counted", error=type(error).__name__)
-            self._counted_until = monotonic() + _COUNT_AGAIN_SECONDS
+            self._counted_until = self._rests_until = monotonic() + _COUNT_AGAIN_SECONDS
             return
         for row in rows:
             _take_over(load, row)
         for place in self._uncounted.values():
             load.add_waiting(*place, 1)
         self._load = load
-        self._counted_until = monotonic() + max(_COUNT_AGAIN_SECONDS, (monotonic() - began) / _COSTS_AT_MOST)
+        self._rests_until = monotonic() + (monotonic() - began) / _COSTS_AT_MOST
+        self._counted_until = max(monotonic() + _COUNT_AGAIN_SECONDS, self._rests_until)
 
 
 def _queue(kind: str, version_id: str) -> str:

@@ -4,8 +4,9 @@ One request of a lane is in flight, `completed` last. When a message is owed is 
 means in `schedule`, how the receivers are doing in `receivers`.
 """
 
+import asyncio
 import random
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -23,7 +25,7 @@ from shared.database import Database, Transaction, clock
 from shared.errors import ConnectFailed, ConnectionLost, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
-from worker import pauses
+from worker import claims, pauses
 from worker.app import BellWorker
 from worker.outbound import USER_AGENT, Answer, Outbound, post
 from worker.persistence import persistently
@@ -37,6 +39,7 @@ _COME_AGAIN_SECONDS = 10.0
 """After which a lane looks again whose receiver has so many waiting that it cannot be remembered."""
 _CLAIM_MARGIN_SECONDS = 15.0
 _EARLY_SECONDS = 1.0
+_RELEASE_SECONDS = 2.0
 _SECRET_CACHE_SECONDS = 5.0
 _log = structlog.get_logger()
 
@@ -88,6 +91,12 @@ class Sender:
         following = self._receivers.next_lane(waited_for.account) if waited_for else (lane, None)
         while following:
             following = await self._work_off(*following)
+
+    async def release(self) -> None:
+        """Leaves to others what it was about to deliver when it was stopped; without a database they wait for it."""
+        with suppress(SQLAlchemyError, OSError):
+            async with asyncio.timeout(_RELEASE_SECONDS), self.database.transaction() as transaction:
+                await transaction.execute(claims.released([self.id]))
 
     async def _work_off(self, lane: str, waited_for: Receiver | None) -> tuple[str, Receiver] | None:
         """Send what is due; the answer is a lane that waited for the place which is free now."""

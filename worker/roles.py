@@ -174,6 +174,7 @@ async def deliver(settings: Settings) -> None:
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         sweep = Sweep(settings, database, name, partial(sender.deliver, queues.workers[DELIVER_QUEUE]))
         await queues.drain(await _until_stopped(sweep.run))
+        await sender.release()
 
 
 def _residency(settings: Settings, provisions: Provisions) -> Residency:

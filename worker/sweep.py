@@ -26,6 +26,7 @@ from shared.settings import Settings
 from shared.tables import DONE_WITH, Leadership, Prediction, Version, WebhookMessage, Worker
 from shared.tasks import end
 from worker import life_sign
+from worker.claims import released
 from worker.files import existing_folders
 from worker.idle_queues import close_idle_queues
 from worker.retention import Retention
@@ -37,6 +38,8 @@ _BATCH = 500
 _ATTEMPTS_MAX = 20
 """Workers that a prediction may outlive; a Redis that loses entries counts for nothing."""
 _LEADER_SECONDS = 5.0
+_REDIS_SECONDS = 2.0
+"""A Redis that hangs must not hold up what can be done without it; its own client would wait for twenty."""
 _DELIVERIES_MAX = 20
 """Lanes at once while Redis is away."""
 _FORGET_EVERY = timedelta(hours=1)
@@ -114,10 +117,9 @@ class Sweep:
         if not dead:
             return
         _log.warning("processes died", ids=dead)
-        in_flight = and_(WebhookMessage.state == "delivering", WebhookMessage.claimed_by.in_(dead))
         async with self.database.transaction() as transaction:
             await transaction.execute(update(Worker).where(Worker.id.in_(dead)).values(is_lost=True))
-            await transaction.execute(update(WebhookMessage).where(in_flight).values(next_attempt_at=clock()))
+            await transaction.execute(released(dead))
             await transaction.execute(update(Leadership).where(Leadership.holder.in_(dead)).values(until=clock()))
         life_sign.bury(self.settings.home, dead)
 
@@ -192,8 +194,9 @@ class Sweep:
 
     async def _last_words(self, row: Row[Any]) -> list[Any] | None:
         """All that the attempt has said, which may be more than was saved. It may be alive, but is heard no more."""
-        await silence(self.database.redis, row.id, row.attempt)
-        said = [chunk for chunk in await replay(self.database.redis, row.id) if chunk.attempt == row.attempt]
+        async with asyncio.timeout(_REDIS_SECONDS):
+            await silence(self.database.redis, row.id, row.attempt)
+            said = [chunk for chunk in await replay(self.database.redis, row.id) if chunk.attempt == row.attempt]
         return joined(row.output or [], said) or None
 
     async def _requeue_predictions(self) -> None:
@@ -218,7 +221,8 @@ class Sweep:
 
     async def _lost(self, rows: list[Row[Any]]) -> list[Row[Any]]:
         jobs = [job_of(row) for row in rows]
-        gone = await missing(self.database.redis, [(job.queue, job.job_id) for job in jobs])
+        async with asyncio.timeout(_REDIS_SECONDS):
+            gone = await missing(self.database.redis, [(job.queue, job.job_id) for job in jobs])
         return [row for row, is_gone in zip(rows, gone, strict=True) if is_gone]
 
     async def _requeue(self, row: Row[Any]) -> None:
@@ -231,7 +235,8 @@ class Sweep:
         query = select(Version.id, Version.delivery).where(Version.status == VersionStatus.BUILDING, settled)
         async with self.database.reading() as connection:
             rows = (await connection.execute(query.limit(_BATCH))).all()
-        gone = await missing(self.database.redis, [(BUILD_QUEUE, BuildJob(*row).job_id) for row in rows])
+        async with asyncio.timeout(_REDIS_SECONDS):
+            gone = await missing(self.database.redis, [(BUILD_QUEUE, BuildJob(*row).job_id) for row in rows])
         for row in (row for row, is_gone in zip(rows, gone, strict=True) if is_gone):
             same = (Version.id == row.id, Version.delivery == row.delivery)
             again = update(Version).where(*same).values(delivery=Version.delivery + 1, queued_at=clock())

@@ -179,6 +179,14 @@ async def test_a_place_is_free_again_as_soon_as_one_has_begun(settings: Settings
         await until(lambda: is_let_in(client, rows.version_id))
 
 
+async def test_nobody_is_refused_for_what_has_ended_since_it_was_counted(settings: Settings, rows: Rows) -> None:
+    async with limited(settings, rows, model_backlog_max=2, account_predictions_max=2) as client:
+        for _ in range(12):
+            created = await create(client, rows.version_id)
+            assert created.status_code == 201, created.text
+            await client.post(f"{PATH}/{created.json()['id']}/cancel")
+
+
 async def test_when_everything_is_full_the_server_says_that_it_is(
     settings: Settings, rows: Rows, database: Database
 ) -> None:

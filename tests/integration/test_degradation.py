@@ -7,11 +7,16 @@ from time import monotonic
 import asyncpg
 import httpx
 
+from shared.database import Database, clock
+from shared.ids import new_id
 from shared.queue import RedisPool, predict_queue
 from shared.settings import Settings
+from shared.tables import Prediction
+from shared.tasks import end
 from tests.api_in_process import serving
 from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, until
 from tests.host import Host, installed
+from worker.sweep import Sweep
 
 PATH = "/v1/predictions"
 LIVE_SECONDS = 0.1
@@ -67,6 +72,26 @@ async def test_a_redis_that_hangs_holds_up_one_create_and_not_all(
         async with redis_at(valkey.url) as redis:
             await redis.flushdb()
             await until(lambda: is_queued(client, rows, redis))
+
+
+async def test_a_redis_that_hangs_holds_up_no_deadline(
+    settings: Settings, database: Database, rows: Rows, valkey: PrivateValkey
+) -> None:
+    waiting = await rows.waiting()
+    await rows.change(Prediction, Prediction.id == waiting.id, queued_at=clock(-60))
+    async with redis_at(valkey.url) as redis:
+        await redis.ping()
+        swept = Database(settings, redis)
+        with valkey.hanging():
+            sweep = asyncio.create_task(Sweep(settings, swept, new_id()).run())
+            overdue = await rows.waiting(lifetime_seconds=1.0)
+            await until(lambda: has_ended(rows, overdue.id), 9)
+        await end(sweep)
+        await swept.close()
+
+
+async def has_ended(rows: Rows, prediction_id: str) -> bool:
+    return (await rows.prediction(prediction_id)).completed_at is not None
 
 
 async def is_queued(client: httpx.AsyncClient, rows: Rows, redis: RedisPool) -> bool:

@@ -170,6 +170,20 @@ async def test_a_sender_asked_to_go_lets_its_requests_end(
     assert_nothing_came_twice(slow_receiver, owed)
 
 
+async def test_what_a_sender_could_not_end_in_time_is_due_at_once(
+    rows: Rows, settings: Settings, slow_receiver: SlowReceiver
+) -> None:
+    with senders(settings, PINION_DRAIN_SECONDS="0.2") as hurried:
+        sender = hurried.start()
+        await owing(rows, slow_receiver.url, 1)
+        await until(lambda: slow_receiver.deliveries)
+        sender.terminate()
+        await gone(sender)
+        slow_receiver.may_answer.set()
+        hurried.start()
+        await until(lambda: _are_all_delivered(rows.database))
+
+
 async def test_messages_that_wait_outlive_an_outage_of_the_database_and_an_emptied_redis(
     servers: Backend, rows: Rows, redis: RedisPool, several: Senders, slow_receiver: SlowReceiver
 ) -> None:
