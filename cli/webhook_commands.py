@@ -49,14 +49,15 @@ def show_message(message: Annotated[str, typer.Argument(help="Its id.")], url: S
 def replay(
     message: Annotated[str | None, typer.Argument(help="The id of one message.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="All given up since then: 2026-11-27T08:00:00Z, or 90m, 12h, 3d ago.")
+        str | None,
+        typer.Option(help="All given up that came up since: 2026-11-27T08:00:00Z, or 90m, 12h, 3d ago."),
     ] = None,
     is_delivered: Annotated[
         bool, typer.Option("--delivered", help="With --since: those that were delivered instead.")
     ] = False,
     url: ServerUrl = None,
 ) -> None:
-    """Send a message again, or all that were given up since a moment."""
+    """Send a message again, or all that were given up of those that came up since a moment."""
     from cli.webhooks import replay
 
     replay(message, since, url, is_delivered=is_delivered)
@@ -67,11 +68,11 @@ def discard(
     message: Annotated[str | None, typer.Argument(help="The id of one message.")] = None,
     before: Annotated[
         str | None,
-        typer.Option(help="All given up before then: 2026-11-01T08:00:00Z, or 90m, 12h, 30d ago."),
+        typer.Option(help="All given up that came up before then: 2026-11-01T08:00:00Z, or 90m, 12h, 30d ago."),
     ] = None,
     url: ServerUrl = None,
 ) -> None:
-    """Delete a message that was delivered or given up, or all that were given up before a moment."""
+    """Delete a message that was delivered or given up, or all given up of those that came up before a moment."""
     from cli.webhooks import discard
 
     discard(message, before, url)
