@@ -29,9 +29,9 @@ def complaint(allowed_networks: Sequence[IPNetwork]) -> Callable[[str], str | No
         return None if id_in_url(url) else _complain_of_place(host, port)
 
     def _complain_of_place(host: str | None, port: int | None) -> str | None:
-        address = known_address(host) if host else None
         if not host:
             return "it has no host"
+        address = known_address(host)
         if address is not None and not is_allowed(address, allowed_networks):
             return "it must not point to a private or reserved address"
         return f"port {port} is none of the web" if port in REFUSED_PORTS else None

@@ -134,9 +134,10 @@ def _field(parameter: inspect.Parameter, annotation: Any) -> FieldInfo:
 def _check_choices(parameter: Parameter) -> None:
     kind = parameter.kind.item or parameter.kind
     allowed = None if kind.schema.get("format") else {"string": str, "integer": int}.get(kind.schema.get("type", ""))
-    for choice in parameter.field.choices or ():
-        if type(choice) is not allowed:
-            raise ModelError(
-                f"The choices of the parameter {parameter.name!r} must be texts for str or whole numbers for int. "
-                f"This is of the type {type(choice).__name__}: {choice!r}"
-            )
+    choices = parameter.field.choices
+    wrong = [choice for choice in choices or () if type(choice) is not allowed]
+    if choices is not None and (allowed is None or wrong):
+        seen = "".join(f" This is of the type {type(choice).__name__}: {choice!r}" for choice in wrong[:1])
+        raise ModelError(
+            f"The choices of the parameter {parameter.name!r} must be texts for str or whole numbers for int.{seen}"
+        )

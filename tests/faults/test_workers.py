@@ -45,14 +45,14 @@ async def test_row_09_a_worker_killed_after_some_output(trial: Trial) -> None:
     assert LOST_AFTER_OUTPUT in failed[0]
 
 
-@pytest.mark.parametrize(("point", "is_ended"), [("before_end", False), ("after_end", True)])
-async def test_row_10_a_worker_killed_around_the_terminal_commit(trial: Trial, point: str, is_ended: bool) -> None:
-    worker = trial.stack.workers[0]
-    orders = await trial.crashed(worker, point)
+@pytest.mark.parametrize(("point", "ends"), [("before_end", ["failed", "succeeded"]), ("after_end", ["succeeded"])])
+async def test_row_10_a_worker_killed_around_the_terminal_commit(trial: Trial, point: str, ends: list[str]) -> None:
+    orders = await trial.crashed(trial.stack.workers[0], point)
     await trial.judged(bound=8.0)
     lost = [order for order in orders if order.final and order.final["status"] == "failed"]
-    # What stood at the point has ended or is lost; on a slow machine another one of the worker had output by then.
-    assert len(lost) <= 1 if is_ended else lost
+    # On a slow machine the worker may have begun one more by then, which is lost if it had output.
+    assert set(ends) <= set(statuses(orders)) <= {"failed", "succeeded"}
+    assert len(lost) <= len(ends)
     assert all(LOST_AFTER_OUTPUT in order.final["error"] for order in lost if order.final)
 
 
