@@ -1,4 +1,4 @@
-"""This worker's claims and endings, written several at a time.
+"""This worker's claims, progress and endings, written several at a time, and what streams are told.
 
 What they mean is defined in `lifecycle`.
 """
@@ -11,19 +11,22 @@ from sqlalchemy import Row
 from shared import lifecycle, owed
 from shared.contract import WebhookEvent
 from shared.database import Database
-from shared.lifecycle import Ending
+from shared.lifecycle import Ending, Progress
+from shared.live import Chunk
 from worker.presence import Presence
 from worker.together import Together
 
 
 class Ledger:
-    """One per process: under load a claim or an ending costs a fraction of a transaction."""
+    """One per process: under load each costs a fraction of a transaction, a token of a round trip."""
 
     def __init__(self, database: Database, presence: Presence) -> None:
         self._database = database
         self._presence = presence
         self._claims = Together(self._claim)
         self._endings = Together(self._finish)
+        self._saves = Together(self._save)
+        self._chunks = Together(self._tell)
 
     @property
     def worker_id(self) -> str:
@@ -41,6 +44,14 @@ class Ledger:
     async def finish(self, ending: Ending) -> bool:
         """Whether the attempt was still allowed to end it."""
         return await self._endings(ending)
+
+    async def save(self, progress: tuple[Progress, WebhookEvent, int]) -> bool:
+        """Progress, what is new in it, and the number of this save; whether the attempt was still allowed to."""
+        return await self._saves(progress)
+
+    async def tell(self, chunk: Chunk) -> None:
+        """To the stream, beside what others have to say; what Redis does not take is found in the row later."""
+        await self._chunks(chunk)
 
     async def _claim(self, wanted: list[tuple[str, int]]) -> list[Row[Any] | None]:
         async with self._database.single_statement() as transaction:
@@ -63,3 +74,10 @@ class Ledger:
                 return [await lifecycle.finish(transaction, first)]
         async with self._database.transaction() as transaction:
             return [await lifecycle.finish(transaction, ending) for ending in endings]
+
+    async def _save(self, saves: list[tuple[Progress, WebhookEvent, int]]) -> list[bool]:
+        async with self._database.transaction() as transaction:
+            return [await lifecycle.record(transaction, *save) for save in saves]
+
+    async def _tell(self, chunks: list[Chunk]) -> list[bool]:
+        return [await self._database.send([*chunks])] * len(chunks)

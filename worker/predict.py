@@ -61,7 +61,7 @@ class Predictor:
 
     async def _carry_out(self, queue: BellWorker, row: Row[Any]) -> None:
         interrupt = partial(self.resident.interrupt, row.id)
-        recorder = Recorder(self.database, self.ledger, row, self.settings.webhook_interval_seconds, interrupt)
+        recorder = Recorder(self.ledger, row, self.settings.webhook_interval_seconds, interrupt)
         async with self.files.of(row, recorder.take, interrupt) as files:
             try:
                 done = await self._run(row, files, recorder)

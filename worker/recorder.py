@@ -1,4 +1,4 @@
-"""From a model process's events to the outside: the live stream at once, the row and its webhooks every half second.
+"""From a model process's events to the outside: the live stream in a moment, the row and webhooks every half second.
 
 Changes of status go through `lifecycle`; what the process does is not known here.
 """
@@ -13,9 +13,8 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import crash, lifecycle
+from shared import crash
 from shared.contract import Status, WebhookEvent
-from shared.database import Database
 from shared.lifecycle import Ending, Progress
 from shared.live import Chunk
 from worker.events import Done, Event, Log, Metric, Output
@@ -23,6 +22,8 @@ from worker.ledger import Ledger
 from worker.metrics import apply
 from worker.persistence import persistently
 
+_TICK_SECONDS = 0.05
+"""At which all that a process streams is told in one round trip; nobody sees tokens come faster."""
 _log = structlog.get_logger()
 
 
@@ -32,10 +33,7 @@ class Recorder:
     `on_lost` is called when the row turns out to belong to somebody else by now.
     """
 
-    def __init__(
-        self, database: Database, ledger: Ledger, row: Row[Any], interval: float, on_lost: Callable[[], object]
-    ) -> None:
-        self._database = database
+    def __init__(self, ledger: Ledger, row: Row[Any], interval: float, on_lost: Callable[[], object]) -> None:
         self._ledger = ledger
         self._row = row
         self._claimed = monotonic()
@@ -102,14 +100,18 @@ class Recorder:
             self._telling = asyncio.create_task(self._tell())
 
     async def _tell(self) -> None:
-        """Chunks grow by themselves while Redis is busy with the one before."""
+        """The first at once, then what has gathered until the next tick or the end."""
         while self._told < len(self._items):
+            if self._told:
+                await self._ended_within(_until_tick(_TICK_SECONDS))
             chunk = Chunk(self._row.id, self._row.attempt, self._told, self._items[self._told :])
             self._told = len(self._items)
-            await self._database.send([chunk])
+            await self._ledger.tell(chunk)
 
     async def _save_regularly(self) -> None:
-        while not await self._ended_within(self._interval):
+        wait = self._interval  # whoever ends before that needs no save
+        while not await self._ended_within(wait + _until_tick(self._interval)):
+            wait = 0.0
             news, self._unsaved = self._unsaved, set()
             if news:
                 await self._save(self._event(news))
@@ -129,11 +131,14 @@ class Recorder:
     async def _save(self, event: WebhookEvent) -> None:
         self._saves += 1
         try:
-            async with self._database.transaction() as transaction:
-                progress = self._progress(self._items or None)
-                is_mine = await lifecycle.record(transaction, progress, event, self._saves)
+            is_mine = await self._ledger.save((self._progress(self._items or None), event, self._saves))
         except (SQLAlchemyError, OSError) as error:  # the next save, or the end, holds everything
             _log.warning("progress not saved", prediction_id=self._row.id, error=type(error).__name__)
             return
         if not is_mine and not self._ended.is_set():  # afterwards it may be the next attempt that runs
             self._on_lost()
+
+
+def _until_tick(seconds: float) -> float:
+    """Until the clock is at a multiple of them, which is the same moment for all who ask."""
+    return seconds - monotonic() % seconds if seconds else 0.0

@@ -66,7 +66,7 @@ class Trainer:
     async def _carry_out(self, row: Row[Any], training: Interruptible) -> Row[Any] | None:
         """The training's row, which names the version to be built; None if it has ended without one."""
         interval = self.settings.webhook_interval_seconds
-        recorder = Recorder(self.database, self.ledger, row, interval, training.interrupt)
+        recorder = Recorder(self.ledger, row, interval, training.interrupt)
         async with self.files.of(row, recorder.take, training.interrupt) as files:
             try:
                 done = await self._run(row, files, training, recorder)

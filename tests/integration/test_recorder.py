@@ -23,7 +23,7 @@ from worker.presence import Presence
 from worker.recorder import Recorder
 
 HOOK = "http://127.0.0.1:9/hook"
-NEVER = 3600.0
+NEVER = 1e9
 SUCCEEDED = Done("succeeded", predict_time=0.25)
 
 
@@ -43,7 +43,7 @@ class Recording:
         self.lost = 0
 
     def of(self, row: Row[Any], interval: float = NEVER) -> Recorder:
-        return Recorder(self._database, self._ledger, row, interval, self._lose)
+        return Recorder(self._ledger, row, interval, self._lose)
 
     def _lose(self) -> None:
         self.lost += 1
@@ -69,6 +69,36 @@ async def test_output_is_in_the_stream_before_it_is_in_the_row(
     assert outputs(chunks) == ["a", "b"]
     assert (await rows.prediction(row.id)).output is None
     await recorder.finish(SUCCEEDED)
+
+
+async def test_what_several_bring_forth_goes_out_together(
+    database: Database, redis: RedisPool, rows: Rows, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = [await rows.running(streams=True) for _ in range(8)]
+    recorders = [recording.of(row, interval=0.2) for row in running]
+    for recorder in recorders:
+        recorder.take(Output("a"))
+    await until(lambda: _said(redis, running, "a"))
+    sent, saved = [], []
+    send, transaction = database.send, database.transaction
+    monkeypatch.setattr(database, "send", lambda outbox: sent.append(len(outbox)) or send(outbox))
+    monkeypatch.setattr(database, "transaction", lambda: saved.append(1) or transaction())
+    for recorder in recorders:
+        recorder.take(Output("b"))
+    await until(lambda: _said(redis, running, "b"))
+    await until(lambda: _have(rows, running, ["a", "b"]))
+    assert len(sent) < 8 and sum(sent) == 8
+    assert len(saved) < 8
+    for recorder in recorders:
+        await recorder.finish(SUCCEEDED)
+
+
+async def _said(redis: RedisPool, running: list[Row[Any]], last: str) -> bool:
+    return all([outputs(await replay(redis, row.id))[-1:] == [last] for row in running])
+
+
+async def _have(rows: Rows, running: list[Row[Any]], output: list[str]) -> bool:
+    return all([(await rows.prediction(row.id)).output == output for row in running])
 
 
 async def test_the_row_has_what_came_so_far_after_every_interval(rows: Rows, recording: Recording) -> None:
