@@ -74,41 +74,54 @@ async def next_word(heard: "asyncio.Queue[bytes]", seconds: float) -> Chunk | No
         return None
 
 
-async def output_items(services: Services, row: Row[Any], seen: int) -> AsyncIterator[Chunk | Row[Any] | None]:
-    """Chunks after the first `seen` items as they come, None for a pause, at last the terminal row.
+async def output_items(
+    services: Services, row: Row[Any], attempt: int, seen: int
+) -> AsyncIterator[Chunk | Row[Any] | None]:
+    """Chunks after the first `seen` items of an attempt as they come, None for a pause, at last the terminal row.
 
-    Nothing is told twice or left out: chunks know their place, and a gap is filled from the row.
+    Nothing is told twice or left out: chunks know their place, and a gap is filled from the row. Where another attempt
+    has begun after some were seen, its row ends it, because no item of that one follows them.
     """
     async with services.feed.follow(channel(row.id)) as heard:
-        current = await services.lookups.find(row.id)
-        for chunk in await _replayed(services, row.id):
-            if current and chunk.attempt >= current.attempt and chunk.start <= seen < chunk.end:
-                yield _after(chunk, seen)
-                seen = chunk.end
+        said = await _replayed(services, row.id)
         while not services.stopping.is_set():
             current = await services.lookups.find(row.id)
             if current is None:
                 return
-            if saved := _saved(current, seen):
-                yield saved
-                seen = saved.end
+            if seen and attempt_of(current) != attempt:
+                yield current
+                return
+            attempt = attempt_of(current)
+            for chunk in (*said, _saved(current)):
+                if chunk.attempt == attempt and chunk.start <= seen < chunk.end:
+                    yield _after(chunk, seen)
+                    seen = chunk.end
             if current.status in TERMINAL:
                 yield current
                 return
-            async for told in _told(heard, current.attempt, seen):
+            said = []
+            async for told in _told(heard, attempt, seen):
                 yield told
-                seen = told.end if told else seen
+                if told:
+                    attempt, seen = told.attempt, told.end
+
+
+def attempt_of(row: Row[Any]) -> int:
+    """The attempt whose output counts: of what waits to be begun again, or has ended so, the one that was to come."""
+    return int(row.attempt) + (row.started_at is None)
 
 
 async def _told(heard: "asyncio.Queue[bytes]", attempt: int, seen: int) -> AsyncIterator[Chunk | None]:
-    """Chunks in sequence until there is a reason to look at the row: the end, a gap, or silence.
+    """Chunks in sequence until there is a reason to look at the row: the end, a gap, silence, or another attempt.
 
     What an attempt before this one says is not heard: it was taken for dead.
     """
     while (chunk := await next_word(heard, LOOK_AGAIN_SECONDS)) and not chunk.finished and chunk.start <= seen:
+        if seen and chunk.attempt > attempt:
+            return
         if chunk.attempt >= attempt and chunk.end > seen:
             yield _after(chunk, seen)
-            seen = chunk.end
+            attempt, seen = chunk.attempt, chunk.end
     if chunk is None:
         yield None
 
@@ -117,9 +130,8 @@ def _after(chunk: Chunk, seen: int) -> Chunk:
     return Chunk(chunk.prediction_id, chunk.attempt, seen, chunk.values[seen - chunk.start :])
 
 
-def _saved(row: Row[Any], seen: int) -> Chunk | None:
-    items = row.output if isinstance(row.output, list) else []
-    return Chunk(row.id, row.attempt, seen, items[seen:]) if len(items) > seen else None
+def _saved(row: Row[Any]) -> Chunk:
+    return Chunk(row.id, attempt_of(row), 0, row.output if isinstance(row.output, list) else [])
 
 
 async def _replayed(services: Services, prediction_id: str) -> list[Chunk]:

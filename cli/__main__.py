@@ -12,6 +12,7 @@ import typer
 
 from cli.failure import Failure, explain
 from cli.home import PROJECT
+from cli.model_commands import app as model_app
 from cli.options import ServerUrl
 from cli.webhook_commands import app as webhook_app
 
@@ -31,6 +32,7 @@ app.add_typer(token_app, name="token")
 collection_app = typer.Typer(no_args_is_help=True, help="Models that belong together; works on the database.")
 app.add_typer(collection_app, name="collection")
 
+app.add_typer(model_app, name="model")
 app.add_typer(webhook_app, name="webhook")
 
 

@@ -15,6 +15,7 @@ from cli.client import answer, connect
 from cli.event_stream import lines_of, parse
 from cli.failure import Failure
 from cli.inputs import Schema, read_inputs
+from cli.printing import say
 from cli.push import check_name
 
 ENDED = ("succeeded", "failed", "canceled", "aborted")
@@ -54,11 +55,12 @@ def find_version(client: httpx.Client, model: str, version_id: str) -> dict[str,
 def _show(client: httpx.Client, prediction: dict[str, Any], schema: Schema) -> dict[str, Any]:
     """Print the output as it comes, or at the end if it comes at once; the ended prediction."""
     separator = "" if _is_text_in_pieces(schema) else "\n"
-    if stream := prediction.get("urls", {}).get("stream"):
-        _print_stream(client, stream, separator)
-        return _wait(client, prediction)
+    stream = prediction.get("urls", {}).get("stream")
+    is_told = bool(stream) and _print_stream(client, stream, separator)
     ended = _wait(client, prediction)
-    if ended["status"] == "succeeded":
+    if ended["status"] == "succeeded" and not is_told:
+        if stream:
+            say("The prediction was started again. This is its output:")
         print(render(ended.get("output"), separator), flush=True)
     return ended
 
@@ -87,8 +89,8 @@ def _wait(client: httpx.Client, prediction: dict[str, Any]) -> dict[str, Any]:
         pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
 
 
-def _print_stream(client: httpx.Client, url: str, separator: str) -> None:
-    """Follow a stream to its end; after a lost connection go on behind the last event seen."""
+def _print_stream(client: httpx.Client, url: str, separator: str) -> bool:
+    """Follow a stream to its end; after a lost connection go on behind the last event seen. Whether all was told."""
     printer = _Printer(separator)
     for pause in range(_MOST_RECONNECTS + 1):
         time.sleep(pause)
@@ -99,6 +101,7 @@ def _print_stream(client: httpx.Client, url: str, separator: str) -> None:
             if pause == _MOST_RECONNECTS:
                 raise
     printer.close()
+    return printer.is_whole
 
 
 def _follow(client: httpx.Client, url: str, printer: "_Printer") -> bool:
@@ -114,6 +117,7 @@ def _follow(client: httpx.Client, url: str, printer: "_Printer") -> bool:
             if event.name == "output":
                 printer.write(event.data)
             elif event.name == "done":
+                printer.is_whole = "reason" not in event.data
                 return True
     return False
 
@@ -123,6 +127,7 @@ class _Printer:
 
     def __init__(self, separator: str) -> None:
         self.last_id = ""
+        self.is_whole = True
         self._separator = separator
         self._last = ""
 

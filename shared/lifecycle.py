@@ -268,14 +268,19 @@ async def redeliver(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
     return await _queue_again(transaction, _is_unchanged(row))
 
 
+async def begin_again(transaction: Transaction, row: Row[Any]) -> Row[Any] | None:
+    """`redeliver`, with nothing left of what its attempts have brought forth."""
+    return await _queue_again(transaction, _is_unchanged(row), output=None, logs="", metrics={})
+
+
 async def hand_back(transaction: Transaction, prediction_id: str, delivery: int) -> Row[Any] | None:
     """Back into the queue by whoever was to run this delivery and leaves it to others; None if it has moved on."""
     return await _queue_again(transaction, _is_waiting(prediction_id, delivery))
 
 
-async def _queue_again(transaction: Transaction, condition: ColumnElement[bool]) -> Row[Any] | None:
+async def _queue_again(transaction: Transaction, condition: ColumnElement[bool], **values: Any) -> Row[Any] | None:
     again = {"delivery": _T.delivery + 1, "worker_id": None, "started_at": None, "queued_at": clock()}
-    fresh = await _change(transaction, condition, status=Status.STARTING, **again)
+    fresh = await _change(transaction, condition, status=Status.STARTING, **again, **values)
     if fresh:
         transaction.outbox.append(job_of(fresh))
     return fresh

@@ -123,6 +123,7 @@ def model(
         "name": row.name,
         "description": row.description,
         "visibility": row.visibility,
+        "rerun": row.rerun,
         "is_official": False,
         "github_url": row.github_url,
         "paper_url": row.paper_url,

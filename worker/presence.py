@@ -58,6 +58,7 @@ class Presence:
         self._told: dict[str, Any] = {}
         self._sign = -1
         self._carried: Counter[str] = Counter()
+        self._is_stopping = False
 
     @contextmanager
     def carrying(self, prediction_id: str) -> Iterator[None]:
@@ -67,6 +68,10 @@ class Presence:
             yield
         finally:
             self._carried -= Counter([prediction_id])
+
+    def keep_claims(self) -> None:
+        """From now on what no job answers for was cut off by a stop, and is told so by the sign-off."""
+        self._is_stopping = True
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[None]:
@@ -99,7 +104,8 @@ class Presence:
     async def _sign_off(self) -> None:
         try:
             async with self._database.transaction() as transaction:
-                await transaction.execute(update(Worker).where(Worker.id == self.id).values(is_lost=True))
+                gone = update(Worker).where(Worker.id == self.id).values(is_lost=True, stopped_at=clock())
+                await transaction.execute(gone)
         except (SQLAlchemyError, OSError) as error:  # the lease runs out instead
             _log.warning("could not sign off", error=type(error).__name__)
         take_back(self._settings.home, self.id, self._sign)
@@ -132,7 +138,7 @@ class Presence:
                 is_known = (await transaction.execute(alive)).rowcount == 1
                 claimed = (await transaction.execute(mine)).all()
                 for row in claimed:
-                    if not self._carried[row.id] and await lifecycle.disown(transaction, row):
+                    if self._is_nobodys(row.id) and await lifecycle.disown(transaction, row):
                         _log.warning("claim without a job given back", prediction_id=row.id)
             self._told = report
             for row in claimed:
@@ -145,3 +151,6 @@ class Presence:
                     self._interrupt(prediction_id)  # others may run it by now
         except (SQLAlchemyError, OSError) as error:
             _log.warning("heartbeat failed", error=type(error).__name__)
+
+    def _is_nobodys(self, prediction_id: str) -> bool:
+        return not self._carried[prediction_id] and not self._is_stopping

@@ -154,7 +154,9 @@ async def predict(settings: Settings) -> None:
                 await queues.leave(predict_queue(version_id))
                 taken.remove(version_id)
 
-        await queues.drain(await _until_stopped(_regularly(follow_queues, _LOOK_FOR_QUEUES_SECONDS)))
+        hurried = await _until_stopped(_regularly(follow_queues, _LOOK_FOR_QUEUES_SECONDS))
+        presence.keep_claims()
+        await queues.drain(hurried)
 
 
 async def deliver(settings: Settings) -> None:

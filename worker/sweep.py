@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from shared import files, lifecycle, run_counts, trainings
@@ -23,9 +23,10 @@ from shared.file_store import remove_stale
 from shared.live import joined, replay, silence
 from shared.queue import BUILD_QUEUE, DUE_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
-from shared.tables import DONE_WITH, Leadership, Prediction, Version, WebhookMessage, Worker
+from shared.tables import DONE_WITH, Leadership, Model, Prediction, Version, WebhookMessage, Worker
 from shared.tasks import end
 from worker import life_sign
+from worker.abandoned import reason_to_fail
 from worker.claims import released
 from worker.files import existing_folders
 from worker.idle_queues import close_idle_queues
@@ -35,8 +36,6 @@ TICK_SECONDS = 1.0
 _SETTLED_SECONDS = 2.0
 """Younger rows may still be on their way into Redis."""
 _BATCH = 500
-_ATTEMPTS_MAX = 20
-"""Workers that a prediction may outlive; a Redis that loses entries counts for nothing."""
 _LEADER_SECONDS = 5.0
 _REDIS_SECONDS = 2.0
 """A Redis that hangs must not hold up what can be done without it; its own client would wait for twenty."""
@@ -45,10 +44,13 @@ _DELIVERIES_MAX = 20
 _FORGET_EVERY = timedelta(hours=1)
 _WORKERS_KEPT = timedelta(days=1)
 _MESSAGES_KEPT = timedelta(days=30)
-LOST_AFTER_OUTPUT = (
-    "The worker was lost after output had started, so the prediction was not run again. Create it again to retry."
+_ABANDONED: Select[Any] = (
+    select(*Prediction.__table__.c, Model.rerun, Worker.stopped_at)
+    .join(Version, Version.id == Prediction.version_id)
+    .join(Model, Model.id == Version.model_id)
+    .outerjoin(Worker, Worker.id == Prediction.worker_id)
 )
-_NEVER_STARTED = "The prediction could not be started: the workers that took it died again and again."
+"""Predictions with what decides on them: the policy of their version's model, and the end of their worker."""
 _log = structlog.get_logger()
 
 
@@ -169,14 +171,16 @@ class Sweep:
                 await lifecycle.outwait(transaction, row, seconds)
 
     async def _release_lost(self) -> None:
-        """Predictions of nobody or of lost workers run again if no output of them was seen, and fail otherwise."""
-        query = select(Prediction.__table__).outerjoin(Worker, Worker.id == Prediction.worker_id)
-        is_lost = or_(Worker.id.is_(None), Worker.is_lost.is_(True))
-        query = query.where(Prediction.status == Status.PROCESSING, is_lost).limit(_BATCH)
-        async with self.database.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        for row in rows:
+        """Predictions of nobody or of lost workers run again or fail, as their models' policy has it."""
+        for row in await self._abandoned():
             await self._release(row)
+
+    async def _abandoned(self) -> Sequence[Row[Any]]:
+        is_lost = or_(Worker.id.is_(None), Worker.is_lost.is_(True))
+        query = _ABANDONED.where(Prediction.status == Status.PROCESSING, is_lost).limit(_BATCH)
+        async with self.database.reading() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return rows
 
     async def _release(self, row: Row[Any]) -> None:
         output = await self._last_words(row) if row.stream_token else row.output
@@ -184,12 +188,12 @@ class Sweep:
         async with self.database.transaction() as transaction:
             if row.cancel_requested_at:
                 await lifecycle.cancel_lost(transaction, row, output)
-            elif has_output:
-                await lifecycle.fail(transaction, row, LOST_AFTER_OUTPUT, output)
-            elif row.attempt >= _ATTEMPTS_MAX:
-                await lifecycle.fail(transaction, row, _NEVER_STARTED, None)
-            else:
+            elif why := reason_to_fail(row, has_output=has_output):
+                await lifecycle.fail(transaction, row, why, output)
+            elif row.trained_version_id:  # only the build is waited for, and what train() said belongs to the end
                 await lifecycle.redeliver(transaction, row)
+            else:
+                await lifecycle.begin_again(transaction, row)
         _log.info("released from a lost worker", prediction_id=row.id, had_output=has_output)
 
     async def _last_words(self, row: Row[Any]) -> list[Any] | None:

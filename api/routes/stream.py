@@ -29,7 +29,7 @@ _EVENT = {
     "required": ["event", "id", "data"],
     "properties": {
         "event": {"enum": ["output", "error", "done"]},
-        "id": {"type": "string", "description": "`attempt:index` of the output item."},
+        "id": {"type": "string", "description": "`attempt:index` of the output item; below 0 there is none yet."},
         "data": {"type": "string", "description": "A text as it is, anything else as JSON."},
     },
 }
@@ -97,36 +97,35 @@ def _place(row: Row[Any], last_event_id: str | None) -> tuple[int, int]:
     found = _EVENT_ID.fullmatch(last_event_id or "")
     if found and 0 < int(found[1]) <= row.attempt:
         return int(found[1]), int(found[2]) + 1
-    return row.attempt, 0
+    return waiting.attempt_of(row), 0
 
 
 async def _events(
     wired: Services, row: Row[Any], attempt: int, seen: int, base: str, breaks: re.Pattern[str]
 ) -> AsyncIterator[str]:
     yield ": hi\n\n"
-    if attempt != row.attempt:
-        yield _begun_again(row.attempt)
-        return
     pauses = 0
-    async for told in waiting.output_items(wired, row, seen):
+    async for told in waiting.output_items(wired, row, attempt, seen):
         if told is None:
             pauses += 1
             if pauses % _QUIET_PAUSES == 0:
                 yield ": still running\n\n"
-        elif not isinstance(told, Chunk):
-            yield _ending(told)
-        elif seen and told.attempt != attempt:
-            yield _begun_again(told.attempt)
-            return
-        else:
+        elif isinstance(told, Chunk):
             attempt, seen = told.attempt, told.end
             yield "".join(_output(told, base, breaks))
+        elif seen and waiting.attempt_of(told) != attempt:
+            yield _begun_again(waiting.attempt_of(told))
+        else:
+            yield _ending(told)
 
 
 def _begun_again(attempt: int) -> str:
-    """For a client that has items of an attempt before: those of this one do not follow them."""
-    error = _event("error", f"{attempt}:0", '{"detail": "The prediction was started again."}')
-    return error + _event("done", f"{attempt}:1", '{"reason": "error"}')
+    """For a client that has items of an attempt before: those of this one do not follow them.
+
+    A client that comes again after one of these events has none of them, and gets all.
+    """
+    error = _event("error", f"{attempt}:-2", '{"detail": "The prediction was started again."}')
+    return error + _event("done", f"{attempt}:-1", '{"reason": "error"}')
 
 
 def _output(chunk: Chunk, base: str, breaks: re.Pattern[str]) -> list[str]:

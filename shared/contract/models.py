@@ -4,7 +4,7 @@ The shapes are Replicate's, but for what is said to be ours; a model's files bel
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from shared.contract.page import Page
 from shared.contract.predictions import Prediction
 from shared.contract.versions import Version
-from shared.contract.vocabulary import Visibility
+from shared.contract.vocabulary import Rerun, Visibility
 
 _LINK_CHARACTERS_MAX = 2048
 _NO_LINK = "must be an http or https URL of up to 2048 characters"
@@ -35,6 +35,11 @@ Description = Annotated[str, Field(max_length=4096)]
 Readme = Annotated[str, Field(max_length=500_000)]
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """Nothing stands in for what a change does not say."""
+    schema.pop("default")
+
+
 class Model(BaseModel):
     """A model as clients see it."""
 
@@ -43,6 +48,8 @@ class Model(BaseModel):
     name: str
     description: str | None
     visibility: Visibility
+    rerun: Rerun
+    """Ours: when a prediction is run again whose worker is gone."""
     is_official: bool
     github_url: str | None
     paper_url: str | None
@@ -69,6 +76,8 @@ class ModelCreate(BaseModel):
     visibility: Visibility
     hardware: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["cpu"])
     """A SKU like those of `GET /hardware`; noted, while a worker runs the model where it fits."""
+    rerun: Rerun = Rerun.BEFORE_OUTPUT
+    """When a prediction is run again whose worker is gone (ours)."""
     description: Description | None = None
     github_url: Link | None = None
     paper_url: Link | None = None
@@ -79,7 +88,7 @@ class ModelCreate(BaseModel):
 class ModelUpdate(BaseModel):
     """Body of `PATCH /models/{owner}/{name}`: what is to change; null takes it away.
 
-    `visibility`, which cannot be taken away, and `cover_image_url` are ours here.
+    `visibility` and `rerun`, which cannot be taken away, and `cover_image_url` are ours here.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -91,9 +100,9 @@ class ModelUpdate(BaseModel):
     license_url: Link | None = None
     weights_url: Link | None = None
     cover_image_url: Link | None = None
-    visibility: Annotated[Visibility, Field(json_schema_extra=lambda schema: schema.pop("default"))] = (
-        Visibility.PRIVATE  # never used: only what was given is written
-    )
+    # The defaults of these are never used: only what was given is written.
+    visibility: Annotated[Visibility, Field(json_schema_extra=_without_default)] = Visibility.PRIVATE
+    rerun: Annotated[Rerun, Field(json_schema_extra=_without_default)] = Rerun.BEFORE_OUTPUT
 
 
 class ExampleRequest(BaseModel):

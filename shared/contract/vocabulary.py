@@ -54,6 +54,14 @@ class Visibility(StrEnum):
     PRIVATE = "private"
 
 
+class Rerun(StrEnum):
+    """When a prediction is run again that its worker was lost with, or had to leave when it was stopped."""
+
+    NEVER = "never"
+    BEFORE_OUTPUT = "before_output"
+    ALWAYS = "always"
+
+
 class AccountType(StrEnum):
     """Who an account stands for."""
 

@@ -34,6 +34,8 @@ class Model(Table):
     cover_image_url: Mapped[str | None] = mapped_column(Text)
     hardware: Mapped[str | None] = mapped_column(String(64))
     """As it was wished when the model was made; workers run it where it fits."""
+    rerun: Mapped[str] = mapped_column(String(16), server_default="before_output")
+    """When a prediction is run again whose worker is gone."""
     latest_version_id: Mapped[str | None] = mapped_column(String(64))
     run_count: Mapped[int] = mapped_column(BigInteger, server_default="0")
     """How many predictions it had before `counted_until`."""

@@ -20,6 +20,8 @@ class Worker(Table):
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     host: Mapped[str] = mapped_column(String(255))
     is_lost: Mapped[bool]
+    stopped_at: Mapped[datetime | None]
+    """When it signed off; None if it lives, or died without a word."""
     report: Mapped[dict[str, Any] | None]
     """What it told last of its models and their memory."""
     last_seen: Mapped[datetime]

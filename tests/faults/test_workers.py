@@ -1,19 +1,39 @@
 """Rows 7 to 14: workers that die, freeze, or are told to stop."""
 
+import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psutil
 import pytest
 
+from tests.acceptance.events import all_events, outputs
 from tests.faults.history import Order
-from tests.faults.stack import DRAIN_SECONDS, LEASE_SECONDS
+from tests.faults.stack import DRAIN_SECONDS, LEASE_SECONDS, MODEL
 from tests.faults.trial import Trial
 
 LOST_AFTER_OUTPUT = "worker was lost after output"
+STOPPED_AFTER_OUTPUT = "worker was stopped after output"
+LOST_AND_NEVER_AGAIN = "worker was lost before the prediction had ended, and this model's"
 
 
 def statuses(orders: list[Order]) -> list[str]:
     return sorted({order.final["status"] for order in orders if order.final})
+
+
+def failures(orders: list[Order]) -> list[str]:
+    return [order.final["error"] for order in orders if order.final and order.final["status"] != "succeeded"]
+
+
+@asynccontextmanager
+async def rerunning(trial: Trial, policy: str) -> AsyncIterator[None]:
+    """What is lost inside is run again by that policy."""
+    await asyncio.to_thread(trial.stack.command, "model", "rerun", MODEL, policy)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(trial.stack.command, "model", "rerun", MODEL, "before_output")
 
 
 def assert_gone(processes: list[psutil.Process], seconds: float = 5.0) -> None:
@@ -40,9 +60,33 @@ async def test_row_08_a_worker_killed_as_it_claims(trial: Trial) -> None:
 async def test_row_09_a_worker_killed_after_some_output(trial: Trial) -> None:
     orders = await trial.crashed(trial.stack.workers[0], "after_output", 5, tokens=8)
     await trial.judged(bound=8.0)
-    failed = [order.final["error"] for order in orders if order.final and order.final["status"] != "succeeded"]
-    assert len(failed) == 1
-    assert LOST_AFTER_OUTPUT in failed[0]
+    [error] = failures(orders)
+    assert LOST_AFTER_OUTPUT in error
+
+
+@pytest.mark.slow
+async def test_row_09_a_worker_killed_after_some_output_of_a_model_that_is_always_run_again(trial: Trial) -> None:
+    async with rerunning(trial, "always"):
+        orders = await trial.crashed(trial.stack.workers[0], "after_output", 5, tokens=8, seconds=0.2)
+        await trial.judged(bound=8.0 + 2.0 * len(orders))
+    assert statuses(orders) == ["succeeded"]
+    [again] = [order for order in orders if order.was_begun_again]
+    assert again.final
+    assert {event.id.partition(":")[0] for event in again.heard if event.name == "output"} == {"1"}
+    assert 0 < len(again.said.split()) < len("".join(again.final["output"]).split()) == 8
+    whole = await asyncio.to_thread(all_events, again.final["urls"]["stream"])
+    assert outputs(whole) == again.final["output"]
+    assert {event.id.partition(":")[0] for event in whole} == {"2"}
+    assert len([each for each in trial.receiver.deliveries if each.path.endswith(again.name)]) == 1
+
+
+@pytest.mark.slow
+async def test_row_09_a_worker_killed_as_it_claims_for_a_model_that_is_never_run_again(trial: Trial) -> None:
+    async with rerunning(trial, "never"):
+        orders = await trial.crashed(trial.stack.workers[0], "after_claim")
+        await trial.judged(bound=8.0)
+    [error] = failures(orders)
+    assert LOST_AND_NEVER_AGAIN in error
 
 
 @pytest.mark.parametrize(("point", "ends"), [("before_end", ["failed", "succeeded"]), ("after_end", ["succeeded"])])
@@ -84,7 +128,22 @@ async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
     trial.stack.heal()
     await trial.judged(bound=8.0)
     assert order.final
-    assert LOST_AFTER_OUTPUT in order.final["error"]
+    assert STOPPED_AFTER_OUTPUT in order.final["error"]
+
+
+@pytest.mark.slow
+async def test_row_12_a_worker_told_to_stop_twice_with_a_model_that_is_always_run_again(trial: Trial) -> None:
+    async with rerunning(trial, "always"):
+        order = await trial.running(tokens=40, seconds=0.1)
+        for _ in range(2):
+            for worker in trial.stack.workers:
+                worker.signal(signal.SIGTERM)
+        trial.begins()
+        await trial.crowded(lambda: not any(worker.is_up for worker in trial.stack.workers), 2.0)
+        trial.stack.heal()
+        await trial.judged(bound=12.0)
+    assert order.was_begun_again
+    assert statuses([order]) == ["succeeded"]
 
 
 @pytest.mark.slow

@@ -46,6 +46,7 @@ async def test_a_new_model_has_what_was_said_and_nothing_else(client: httpx.Asyn
         "owner": "pinion",
         "name": "new",
         "visibility": "private",
+        "rerun": "before_output",
         "is_official": False,
         "weights_url": None,
         "run_count": 0,
@@ -258,3 +259,18 @@ async def test_a_model_does_not_inherit_the_runs_of_an_earlier_one_of_its_name(
     assert (await client.delete("/v1/models/pinion/echo")).status_code == 204
     assert (await made(client, name="echo")).status_code == 201
     assert await count(client) == 0
+
+
+async def test_when_predictions_are_run_again_is_set_shown_and_bounded_to_three_words(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await made(client, rerun="always")).json()["rerun"] == "always"
+    path = "/v1/models/pinion/new"
+    for policy in ("never", "before_output", "always"):
+        assert (await client.patch(path, json={"rerun": policy})).json()["rerun"] == policy
+    for wrong, kind in (("sometimes", "enum"), (None, "enum"), (True, "enum")):
+        answer = await client.patch(path, json={"rerun": wrong})
+        assert await fields_of(answer) == [("rerun", kind)]
+    assert "'never', 'before_output' or 'always'" in answer.json()["detail"]
+    assert (await client.patch(path, json={"description": "new"})).json()["rerun"] == "always"
+    assert (await client.get(path)).json()["rerun"] == "always"

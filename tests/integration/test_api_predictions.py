@@ -230,9 +230,9 @@ async def test_a_stream_that_is_resumed_after_the_prediction_was_begun_again_say
     await end(rows, row, output=["c", "d"])
     address = f"/v1/streams/{row.id}{row.stream_token}"
     resumed = (await client.get(address, headers={"Last-Event-ID": "1:0"})).text
-    assert resumed.startswith(": hi\n\nevent: error\nid: 2:0\n")
+    assert resumed.startswith(": hi\n\nevent: error\nid: 2:-2\n")
     assert "The prediction was started again." in resumed
-    assert resumed.endswith('event: done\nid: 2:1\ndata: {"reason": "error"}\n\n')
+    assert resumed.endswith('event: done\nid: 2:-1\ndata: {"reason": "error"}\n\n')
     assert "event: output" not in resumed
     assert "data: c\n" in (await client.get(address)).text
 

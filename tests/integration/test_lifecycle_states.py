@@ -152,13 +152,15 @@ class Life(RuleBasedStateMachine):
             ended = {Status.STARTING: Status.CANCELED}
             assert self.read().status == ended.get(self.now.status, self.now.status)
 
-    @rule(target=seen, row=seen, is_late=IS_LATE)
-    def redeliver(self, row: Row[Any], is_late: bool) -> Any:
+    @rule(target=seen, row=seen, is_late=IS_LATE, is_from_nothing=st.booleans())
+    def redeliver(self, row: Row[Any], is_late: bool, is_from_nothing: bool) -> Any:
         read = row if is_late else self.now
         if read.status in TERMINAL:  # the sweep looks at others only
             return multiple()
-        fresh = self.change(lambda transaction: lifecycle.redeliver(transaction, read))
+        again = lifecycle.begin_again if is_from_nothing else lifecycle.redeliver
+        fresh = self.change(lambda transaction: again(transaction, read))
         assert (fresh is not None) == self.is_unchanged(read)
+        assert fresh is None or fresh.output == (None if is_from_nothing else self.now.output)
         return fresh or multiple()
 
     @rule(row=seen, is_meant=RARELY)

@@ -133,6 +133,19 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_one_a_job_carries
         await until(lambda: _is_disowned(rows, carried.id))
 
 
+async def test_what_a_stop_cuts_off_stays_its_own_until_it_has_signed_off(rows: Rows, presence: Presence) -> None:
+    async with presence.announced():
+        presence.keep_claims()
+        row = await rows.running(presence.id)
+        await rows.change(Worker, Worker.id == presence.id, last_seen=clock(-100))
+        await until(lambda: _was_seen_lately(rows, presence.id))
+        assert (await worker_row(rows, presence.id)).stopped_at is None
+    assert (await rows.prediction(row.id)).worker_id == presence.id
+    gone = await worker_row(rows, presence.id)
+    assert gone.is_lost
+    assert gone.stopped_at >= gone.last_seen
+
+
 async def _is_disowned(rows: Rows, prediction_id: str) -> bool:
     row = await rows.prediction(prediction_id)
     return row.status == Status.PROCESSING and row.worker_id is None

@@ -23,12 +23,15 @@ from shared.tasks import end
 from tests.database_fixtures import Backend, PrivateValkey, Rows, outage, redis_at, until
 from worker.life_sign import give_sign, living, sign_of
 from worker.presence import HOST
-from worker.sweep import LOST_AFTER_OUTPUT, Sweep
+from worker.sweep import Sweep
 
 COMPLETED = (WebhookEvent.COMPLETED,)
 LONG_AGO = -60.0
 DAY = 86_400.0
 HOOK = "http://127.0.0.1:9/"
+LOST_AFTER_OUTPUT = (
+    "The worker was lost after output had started, so the prediction was not run again. Create it again to retry."
+)
 
 
 @pytest.fixture
@@ -270,8 +273,9 @@ async def test_one_that_moved_on_while_the_sweep_looked_at_it_is_left_alone(
 ) -> None:
     seen = await rows.running(await dead_worker(rows), streams=True)
     await database.send([Chunk(seen.id, seen.attempt, 0, ["seen"])])
+    [looked_at] = await sweep._abandoned()
     current = await rows.claimed(await rows.redelivered(seen), await add_worker(rows))
-    await sweep._release(seen)
+    await sweep._release(looked_at)
     assert await rows.prediction(seen.id) == current
 
 

@@ -1,4 +1,4 @@
-"""`pinion run` and `pinion push` against a server that answers from a script.
+"""`pinion run`, `pinion push` and `pinion model` against a server that answers from a script.
 
 The real server is asked in the acceptance tests.
 """
@@ -16,6 +16,7 @@ import pytest
 from cli import push as push_module
 from cli import run as run_module
 from cli.failure import Failure
+from cli.models import rerun
 from cli.push import push
 from cli.run import render, run
 
@@ -64,7 +65,7 @@ def url(script: Script) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_POST = do_PUT = do_GET
+        do_PATCH = do_POST = do_PUT = do_GET
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -100,6 +101,34 @@ def test_a_stream_is_shown_as_it_comes_and_resumed_where_it_broke(
     first, second = script.heads("/v1/streams/s1")
     assert "Last-Event-ID" not in first
     assert second["Last-Event-ID"] == "7:1"
+
+
+def test_one_that_was_started_again_while_it_was_streamed_is_shown_whole(
+    script: Script, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streaming = prediction("starting", urls={"stream": "https://elsewhere.example/v1/streams/s1"})
+    begun_again = b'event: error\nid: 2:-2\ndata: {}\n\nevent: done\nid: 2:-1\ndata: {"reason": "error"}\n\n'
+    script.answers = [
+        FOUND,
+        ("POST", "/v1/predictions", 201, streaming),
+        ("GET", "/v1/streams/s1", 200, b"event: output\nid: 1:0\ndata: fo\n\n" + begun_again),
+        ("GET", "/v1/predictions/p1", 200, prediction("succeeded", output=["four ", "two"])),
+    ]
+    run("ada/echo", ["times=2"], None, url)
+    shown = capsys.readouterr()
+    assert shown.out == "fo\nfour two\n"
+    assert "started again" in shown.err
+
+
+@pytest.mark.parametrize(("policy", "method"), [("always", "PATCH"), (None, "GET")])
+def test_when_a_models_predictions_are_run_again_is_set_or_only_shown(
+    script: Script, url: str, capsys: pytest.CaptureFixture[str], policy: str | None, method: str
+) -> None:
+    script.answers = [(method, "/v1/models/ada/echo", 200, {"rerun": "always"})]
+    rerun("ada/echo", policy, url)
+    assert capsys.readouterr().out == "always\n"
+    [(_, _, _, body)] = script.requests
+    assert body == (b'{"rerun":"always"}' if policy else b"")
 
 
 def test_without_a_stream_the_output_is_printed_when_it_is_there(
