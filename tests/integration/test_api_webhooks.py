@@ -1,6 +1,6 @@
 """Endpoints, messages, replays and the rotation of the secret over the API, with a sender and a real receiver."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from time import time
 from typing import Any
 
@@ -353,6 +353,33 @@ async def test_after_a_rotation_both_secrets_sign_for_a_while_and_then_the_new_o
     await send_all(database, sender)
     after = receiver.deliveries[-1]
     assert (is_signed_by(rotated, after), is_signed_by(rows.secret, after)) == (True, False)
+
+
+async def test_a_signature_holds_for_its_own_bytes_id_and_moment_and_for_five_minutes(
+    rows: Rows, sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await rows.ended(webhook=receiver.url, webhook_events=COMPLETED)
+    await sender.deliver(NO_QUEUE, row.id)
+    [came] = receiver.deliveries
+    assert is_signed_by(rows.secret, came)
+    assert not is_signed_by(rows.secret, Delivery("", came.headers, came.body.replace(b"canceled", b"canceleD")))
+    moment = int(came.headers["webhook-timestamp"])
+    for name, other in (("id", "msg_x"), ("timestamp", str(moment + 1)), ("timestamp", str(moment - 1))):
+        assert not is_signed_by(rows.secret, Delivery("", {**came.headers, f"webhook-{name}": other}, came.body)), name
+    for minutes, is_trusted in ((-6, False), (-4, True), (4, True), (6, False)):
+        monkeypatch.setattr("standardwebhooks.webhooks.datetime", at(moment + 60 * minutes))
+        assert is_signed_by(rows.secret, came) == is_trusted, minutes
+
+
+def at(seconds: float) -> type[datetime]:
+    """What tells the time as if it were then."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.fromtimestamp(seconds, tz)
+
+    return Then
 
 
 async def test_a_third_secret_has_to_wait_unless_both_others_end_at_once(
