@@ -218,11 +218,13 @@ async def test_messages_are_listed_newest_first_by_state_prediction_endpoint_and
         f"endpoint={endpoint['id']}": [second.id, first.id],
         "endpoint=none": [],
         "event=completed&state=pending": [second.id, first.id],
+        "event=start": [],
         "state=dead": [],
     }.items():
         found = (await asked(client, "GET", f"messages?{query}"))["results"]
         assert [message["prediction"] for message in found] == expected
-    await asked(client, "GET", "messages?state=lost", status=422)
+    for wrong in ("state=lost", "event=end"):
+        await asked(client, "GET", f"messages?{wrong}", status=422)
 
 
 async def test_the_pages_of_messages_follow_each_other(

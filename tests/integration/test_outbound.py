@@ -27,6 +27,7 @@ from tests.certificate import KEY_AND_CERTIFICATE
 from tests.listener import OK, Behaviour, Listener, answering, drip_feeding, hanging, hanging_up, pouring
 from tests.private_hosts import ELSEWHERE
 from tests.private_hosts import LOOPBACK as SPELLINGS
+from worker import peers
 from worker.outbound import Answer, Outbound, fetch, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
@@ -275,6 +276,7 @@ class TestTls:
         names["receiver.test"] = ["127.0.0.1"]
         assert (await self.ask(listener.url("receiver.test", "https"))).status == 200
         assert asked == ["receiver.test"]
+        assert peers.last() == "127.0.0.1"
 
     async def test_another_name_for_the_same_address_is_refused(
         self, secure_listener: tuple[Listener, list[str | None]], names: dict[str, list[str]]
