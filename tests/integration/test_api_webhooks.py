@@ -1,6 +1,7 @@
 """Endpoints, messages, replays and the rotation of the secret over the API, with a sender and a real receiver."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -14,7 +15,8 @@ from shared.contract import Status, WebhookEvent
 from shared.database import Database, clock
 from shared.lifecycle import Ending, Progress
 from shared.tables import Account, WebhookAttempt, WebhookMessage
-from tests.database_fixtures import TOKEN, Rows, until
+from tests.api_in_process import serving
+from tests.database_fixtures import TOKEN, Backend, Rows, until
 from tests.receiver import Delivery, Receiver, receiving
 from worker.deliver import Sender
 
@@ -150,6 +152,18 @@ async def test_an_address_that_could_be_no_receiver_is_refused(
 ) -> None:
     refused = await asked(client, "POST", "endpoints", body, 422)
     assert [problem["field"] for problem in refused["invalid_fields"]] == [field]
+
+
+async def test_an_operator_may_insist_on_https(servers: Backend, tmp_path: Path, rows: Rows) -> None:
+    await rows.add_token()
+    strict = servers.settings(home=tmp_path, webhook_require_https=True)
+    wanted = {"version": rows.version_id, "input": {"text": "hello"}}
+    for scheme, status in (("http", 422), ("https", 201)):
+        url = f"{scheme}://receiver.example/hook"
+        async with serving(strict) as client:
+            await asked(client, "POST", "endpoints", {"url": url}, status)
+            created = await client.post("/v1/predictions", json={**wanted, "webhook": url})
+        assert created.status_code == status, created.text
 
 
 async def test_an_account_has_a_bounded_number_of_endpoints(client: httpx.AsyncClient) -> None:
