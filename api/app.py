@@ -42,8 +42,8 @@ from api.routes import (
     workers,
 )
 from api.traffic import Traffic, histogram
+from shared import first_look
 from shared.database import Database
-from shared.encryption import check_at_start
 from shared.live import Feed
 from shared.queue import open_listening_redis, open_redis
 from shared.settings import Settings
@@ -93,7 +93,7 @@ async def wired(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for close in (database.close, listening.aclose, redis.aclose):
             stack.push_async_callback(close)
-        await check_at_start(database)
+        await first_look.look(database)
         feed = await stack.enter_async_context(Feed(listening))
         callers = await stack.enter_async_context(Callers(database, limits))
         lookups = await stack.enter_async_context(Lookups(database))

@@ -92,7 +92,7 @@ def webhook_wishes(wired: Services, wanted: contract.PredictionRequest) -> dict[
     url = wanted.webhook_completed if wanted.webhook is None else wanted.webhook
     if url is None:
         return {}
-    check_url(url, wired.settings.webhook_allow_cidrs)
+    check_url(url, wired.settings.webhook_allow_cidrs, wired.settings.webhook_require_https)
     if wanted.webhook is None:
         return {"webhook": url, "webhook_events": (WebhookEvent.COMPLETED,)}
     events = WebhookEvent if wanted.webhook_events_filter is None else dict.fromkeys(wanted.webhook_events_filter)

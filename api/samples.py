@@ -152,11 +152,14 @@ _MESSAGE: dict[str, Any] = {
 }
 _ATTEMPT: dict[str, Any] = {
     "number": 1,
+    "trigger": "scheduled",
     "answer": "HTTP 200",
     "status": 200,
     "response": "thanks",
     "location": None,
     "milliseconds": 41,
+    "address": "203.0.113.7",
+    "signed_by": ["9c1185a5"],
     "created_at": _LATER,
 }
 

@@ -59,6 +59,7 @@ def examine() -> Iterator[Finding]:
     yield _disk(folder)
     yield _port(folder)
     yield _database(os.environ.get("DATABASE_URL", ""), folder)
+    yield from _clock(os.environ.get("DATABASE_URL", ""))
     yield _redis(os.environ.get("REDIS_URL", ""))
     yield _builder()
     yield from _libraries()
@@ -111,6 +112,24 @@ def _database(url: str, folder: Path) -> Finding:
     if not url or url.startswith("sqlite"):
         return Finding("OK", "Database", f"SQLite, {url.partition(':///')[2] or folder / 'pinion.db'}")
     return _server("Database", "DATABASE_URL", url, _DEFAULT_PORTS["postgres"])
+
+
+def _clock(url: str) -> Iterator[Finding]:
+    """Nothing where SQLite goes by this machine's, or where nothing answers, which has been found already."""
+    if not url or url.startswith("sqlite"):
+        return
+    from cli.database import on_database
+    from shared import clocks
+
+    try:
+        found = on_database(clocks.read)
+    except Failure:
+        return
+    if found.differ:
+        how = f"{abs(found.seconds_ahead):.0f} s {'ahead of' if found.seconds_ahead > 0 else 'behind'} the database's"
+        yield Finding("WARN", "Clock", f"{how}, at {found.host:%H:%M:%S} UTC here", "set both by NTP")
+    else:
+        yield Finding("OK", "Clock", f"{abs(found.seconds_ahead):.1f} s from the database's")
 
 
 def _redis(url: str) -> Finding:

@@ -24,17 +24,28 @@ class State(StrEnum):
     DEAD = "dead"
 
 
+class Event(StrEnum):
+    """What a message tells."""
+
+    START = "start"
+    OUTPUT = "output"
+    LOGS = "logs"
+    COMPLETED = "completed"
+    TEST = "test"
+
+
 @app.command("list")
 def list_messages(
     state: Annotated[State | None, typer.Option(help="In this state alone.")] = None,
     prediction: Annotated[str | None, typer.Option(help="Of this prediction alone.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Of this endpoint alone.")] = None,
+    event: Annotated[Event | None, typer.Option(help="Of this event alone.")] = None,
     url: ServerUrl = None,
 ) -> None:
     """Show the newest messages."""
     from cli.webhooks import list_messages
 
-    list_messages(url, {"state": state, "prediction": prediction, "endpoint": endpoint})
+    list_messages(url, {"state": state, "prediction": prediction, "endpoint": endpoint, "event": event})
 
 
 @app.command("show")

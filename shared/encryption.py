@@ -6,9 +6,7 @@ What is secret stands in `kept_secrets`.
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from sqlalchemy import ColumnElement, Row, and_, not_, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.database import Database
@@ -17,7 +15,6 @@ from shared.tables import Account, File, Prediction
 from shared.vault import Vault
 
 _BATCH = 500
-_log = structlog.get_logger()
 
 
 async def check(database: Database) -> None:
@@ -27,14 +24,6 @@ async def check(database: Database) -> None:
         row = (await connection.execute(query)).one_or_none()
     if row:
         database.vault.decrypt(row.webhook_secret, webhook_place(row.id))
-
-
-async def check_at_start(database: Database) -> None:
-    """Like `check`, where there is a database to ask: its being away must not stop a start."""
-    try:
-        await check(database)
-    except (SQLAlchemyError, OSError) as error:
-        _log.warning("keys not checked", error=type(error).__name__)
 
 
 async def renew(database: Database) -> int:

@@ -111,6 +111,7 @@ async def hand_over(transaction: Transaction, row: Row[Any], event: WebhookEvent
     """Snapshots nobody has sent yet give way to a newer message, so a slow receiver never works off a backlog."""
     if event is not WebhookEvent.START and wants_snapshots(row):
         older = and_(WebhookMessage.prediction_id == row.id, WebhookMessage.sequence < order)
-        is_unsent = and_(WebhookMessage.state == "pending", WebhookMessage.event.in_(_SNAPSHOTS))
+        is_new = and_(WebhookMessage.state == "pending", WebhookMessage.attempts == 0)  # what is replayed is wanted
+        is_unsent = and_(is_new, WebhookMessage.event.in_(_SNAPSHOTS))
         await transaction.execute(delete(WebhookMessage).where(older, is_unsent))
     transaction.outbox.append(DeliverJob(row.id, str(order)))

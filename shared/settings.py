@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """Networks of reverse proxies that are believed when they say that a client used https, comma-separated."""
     webhook_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks webhooks may reach although they are private, comma-separated."""
+    webhook_require_https: bool = False
+    """Refuse webhooks to http addresses, over which anybody on the way reads what is sent."""
     file_allow_cidrs: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = ()
     """Networks file inputs may come from although they are private; apart from webhooks, which only write there."""
     webhook_interval_seconds: float = Field(default=0.5, ge=0.05)

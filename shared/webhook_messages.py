@@ -47,7 +47,7 @@ def shown(row: Row[Any]) -> dict[str, Any]:
 
 def shown_attempt(row: Row[Any]) -> dict[str, Any]:
     """One attempt of its log."""
-    names = ("number", "answer", "status", "response", "milliseconds")
+    names = ("number", "trigger", "answer", "status", "response", "milliseconds", "address", "signed_by")
     location = redacted(row.location) if row.location else None
     told = {name: getattr(row, name) for name in names}
     return {**told, "location": location, "created_at": moment(row.created_at)}

@@ -20,6 +20,7 @@ URL_CHARACTERS_MAX = 2_048
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105  the public prefix, not a secret
 _SECRET_BYTES = 32
+_KEY_ID_CHARACTERS = 8
 _MESSAGE_ID_CHARACTERS = 26
 _MESSAGE_ID = re.compile(rf"msg_[a-z2-7]{{{_MESSAGE_ID_CHARACTERS}}}")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -30,6 +31,11 @@ _MASK = "***"
 def new_secret() -> str:
     """A fresh signing key. Standard base64, because clients split at `_` and refuse the URL-safe alphabet."""
     return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def key_id(secret: str) -> str:
+    """By which secrets are told apart without being shown: the beginning of its SHA-256."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:_KEY_ID_CHARACTERS]
 
 
 def message_id(lane: str, event: str, sequence: int) -> str:

@@ -52,7 +52,7 @@ class Listener:
     async def _request(self, reader: asyncio.StreamReader) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        return head + await reader.readexactly(int(length))
+        return head + await reader.readexactly(int(length or 0))
 
 
 def answering(answer: bytes) -> Behaviour:

@@ -7,7 +7,7 @@ means in `schedule`, how the receivers are doing in `receivers`.
 import asyncio
 import random
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic, perf_counter
@@ -25,12 +25,12 @@ from shared.database import Database, Transaction, clock
 from shared.errors import ConnectFailed, ConnectionLost, OutboundError
 from shared.settings import Settings
 from shared.tables import Table, WebhookAttempt, WebhookEndpoint, WebhookMessage
-from worker import claims, pauses
+from worker import claims, pauses, peers
 from worker.app import BellWorker
 from worker.outbound import USER_AGENT, Answer, Outbound, post
 from worker.persistence import persistently
 from worker.receivers import Receiver, Receivers
-from worker.schedule import Outcome, answered, held_back, pause, paused, reason, turn, turns, unanswered
+from worker.schedule import Outcome, answered, held_back, pause, paused, reason, trigger, turn, turns, unanswered
 
 _SNAPSHOT_SECONDS = 5.0
 """The most a message of a running prediction may hold up those behind it."""
@@ -41,6 +41,8 @@ _CLAIM_MARGIN_SECONDS = 15.0
 _EARLY_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _SECRET_CACHE_SECONDS = 5.0
+_TOLD = ("answer", "status", "response", "location", "milliseconds", "address", "signed_by")
+"""What the log of attempts has of an outcome."""
 _log = structlog.get_logger()
 
 
@@ -182,8 +184,10 @@ class Sender:
         except Exception as error:  # whatever it is, the lane must go on and the attempt must count
             if not isinstance(error, OutboundError):
                 _log.error("webhook attempt broke", message_id=message.id, exc_info=error)
-            return unanswered(error, round((perf_counter() - begin) * 1000))
-        return answered(answer)
+            outcome = unanswered(error, round((perf_counter() - begin) * 1000))
+        else:
+            outcome = answered(answer)
+        return replace(outcome, address=peers.last(), signed_by=tuple(map(webhooks.key_id, secrets)))
 
     async def _post(self, message: Row[Any], headers: dict[str, str], seconds: float) -> Answer:
         """Once more at once if the connection failed early: a receiver closes kept ones when it likes."""
@@ -234,5 +238,5 @@ def _is_mine(message: Row[Any]) -> ColumnElement[bool]:
 
 
 def _attempt_row(message: Row[Any], outcome: Outcome) -> dict[str, Any]:
-    told = {name: getattr(outcome, name) for name in ("answer", "status", "response", "location", "milliseconds")}
-    return {"message_id": message.id, "number": message.attempts, **told}
+    told = {name: getattr(outcome, name) for name in _TOLD}
+    return {"message_id": message.id, "number": message.attempts, "trigger": trigger(message), **told}

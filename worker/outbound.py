@@ -32,6 +32,7 @@ from shared.errors import (
     TooManyRedirects,
 )
 from shared.sizes import size_in_words
+from worker import peers
 
 READ_CAP_BYTES = 16 * 1024
 KEPT_BYTES = 4 * 1024
@@ -91,10 +92,13 @@ async def post(
 ) -> Answer:
     """Send `body` and read the answer's beginning, all within `total` by the wall clock; OutboundError otherwise.
 
+    Whom it was sent to says `peers.last`, whatever came of it.
+
     Straight through the client's transport: the layers above it are for redirects, cookies and the like, and a third
     of the time.
     """
     started = time.perf_counter()
+    peers.note(None)
     with failures_named():
         request = _request(url, body, headers)
         async with asyncio.timeout(total.total_seconds()):
@@ -253,10 +257,21 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         share = None if seconds is None else seconds / len(addresses)
         for address in addresses[:-1]:
             try:
-                return await self._network.connect_tcp(str(address), port, share, None, socket_options)
+                return await self._connect(address, port, share, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return await self._network.connect_tcp(str(addresses[-1]), port, share, None, socket_options)
+        return await self._connect(addresses[-1], port, share, socket_options)
+
+    async def _connect(
+        self,
+        address: IPAddress,
+        port: int,
+        seconds: float | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.AsyncNetworkStream:
+        peers.note(address)
+        stream = await self._network.connect_tcp(str(address), port, seconds, None, socket_options)
+        return peers.PeerStream(stream, address)
 
 
 async def _beginning(response: httpx.Response, cap_bytes: int) -> bytes:

@@ -16,9 +16,8 @@ import httpx
 import structlog
 from redis.exceptions import RedisError
 
-from shared import accounts
+from shared import accounts, first_look
 from shared.database import JOBS_WAIT, Database
-from shared.encryption import check_at_start
 from shared.ids import new_id
 from shared.live import Feed
 from shared.queue import (
@@ -202,7 +201,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool
     waiting = open_listening_redis(settings.redis_url, connections=_QUEUES_MAX)
     database = Database(settings, redis, JOBS_WAIT)
     try:
-        await check_at_start(database)
+        await first_look.look(database)
         async with AsyncExitStack() as stack:
             yield database, waiting, stack
     finally:

@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.contract import WebhookEvent
 from shared.errors import AddressBlocked, AnswerTimeout, OutboundError
+from shared.webhook_endpoints import TEST_EVENT
 from worker.outbound import Answer
 
 SCHEDULES: dict[str, tuple[int, ...]] = {
@@ -38,6 +39,10 @@ class Outcome:
     response: str | None = None
     location: str | None = None
     milliseconds: int = 0
+    address: str | None = None
+    """Where it was sent, or what could not be connected to."""
+    signed_by: tuple[str, ...] = ()
+    """The ids of the secrets, the newest first."""
     wait_seconds: float = 0.0
     """The next attempt comes no sooner."""
     attempts_max: int | None = None
@@ -116,6 +121,13 @@ def turns(event: str, profile: str) -> int:
 def turn(message: Any) -> int:
     """The how-manieth attempt of its round it is: a replay begins a new one."""
     return int(message.attempts) - int(message.replayed_after)
+
+
+def trigger(message: Any) -> str:
+    """What began the round that an attempt belongs to."""
+    if message.replayed_after:
+        return "replay"
+    return "test" if message.event == TEST_EVENT else "scheduled"
 
 
 def pause(message: Any, outcome: Outcome, profile: str) -> float | None:

@@ -45,7 +45,7 @@ async def create_webhook_endpoint(caller: WebhookWriter, wired: Wired, body: Jso
     """Have the end of everything that you create from now on sent to an address."""
     wanted = checked(contract.EndpointRequest, body)
     try:
-        check_url(wanted.url, wired.settings.webhook_allow_cidrs)
+        check_url(wanted.url, wired.settings.webhook_allow_cidrs, wired.settings.webhook_require_https)
     except InvalidWebhook as error:
         raise InvalidRequest([problem._replace(field="url") for problem in error.problems]) from error
     return answer(webhook_endpoints.shown(await webhook_endpoints.create(wired.database, caller.id, wanted.url)), 201)

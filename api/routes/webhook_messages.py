@@ -13,7 +13,7 @@ from api.dependencies import JsonBody, Services, WebhookReader, WebhookWriter, W
 from api.documentation import SENT, json_request, problems
 from api.paging import Paging
 from shared import contract, webhook_messages
-from shared.contract.webhooks import MessageState
+from shared.contract.webhooks import MessageEvent, MessageState
 from shared.errors import NotFound
 from shared.tables import WebhookMessage
 
@@ -35,7 +35,7 @@ async def list_webhook_messages(
     state: Annotated[MessageState | None, Query()] = None,
     prediction: Annotated[str | None, _Text] = None,
     endpoint: Annotated[str | None, _Text] = None,
-    event: Annotated[str | None, _Text] = None,
+    event: Annotated[MessageEvent | None, Query()] = None,
 ) -> Response:
     """Messages that your receivers are owed or were given, newest first."""
     wanted = {"state": state, "prediction_id": prediction, "endpoint_id": endpoint, "event": event}

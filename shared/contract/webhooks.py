@@ -27,6 +27,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment), AfterValidator(_in_utc)]
 MessageState = Literal["pending", "delivering", "delivered", "dead"]
+MessageEvent = Literal["start", "output", "logs", "completed", "test"]
 
 
 class WebhookSecret(BaseModel):
@@ -74,14 +75,21 @@ class EndpointPage(Page[WebhookEndpoint]):
 
 
 class WebhookAttempt(BaseModel):
-    """One attempt; `answer` says in words what `status` may not, `response` is the beginning of the answer's body."""
+    """One attempt; `answer` says in words what `status` may not, `response` is the beginning of the answer's body.
+
+    `address` is whom it was sent to, and `signed_by` has the ids of the secrets that signed it: the first eight digits
+    of their SHA-256.
+    """
 
     number: int
+    trigger: Literal["scheduled", "replay", "test"]
     answer: str
     status: int | None
     response: str | None
     location: str | None
     milliseconds: int
+    address: str | None
+    signed_by: list[str] | None
     created_at: datetime
 
 

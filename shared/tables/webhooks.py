@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.accounts import Account
-from shared.tables.base import Table, partial
+from shared.tables.base import Json, Table, partial
 from shared.tables.predictions import Prediction
 
 DONE_WITH = "state = 'delivered' OR (state = 'dead' AND event != 'completed')"
@@ -92,6 +92,8 @@ class WebhookAttempt(Table):
 
     message_id: Mapped[str] = mapped_column(ForeignKey(WebhookMessage.id, ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
+    trigger: Mapped[str] = mapped_column(String(16), server_default="scheduled")
+    """What began the round it belongs to: the event, a test or a replay."""
     answer: Mapped[str] = mapped_column(Text)
     """In words: a status, or what kept it from one."""
     status: Mapped[int | None]
@@ -100,4 +102,8 @@ class WebhookAttempt(Table):
     location: Mapped[str | None] = mapped_column(Text)
     """Where a redirect would have led, which is not followed."""
     milliseconds: Mapped[int]
+    address: Mapped[str | None] = mapped_column(String(45))
+    """Where it was sent, or what could not be connected to; none if nothing was tried."""
+    signed_by: Mapped[list[str] | None] = mapped_column(Json(none_as_null=True))
+    """Ids of the secrets that signed it, the newest first; none if an older release wrote this."""
     created_at: Mapped[datetime]

@@ -36,7 +36,9 @@ def test_an_endpoint_from_its_making_to_its_end(instance: Instance, api: Api, ec
         [delivery] = receiver.completed(made["id"])
         key = api.get("/webhooks/default/secret").json()["key"]
         assert standardwebhooks.Webhook(key).verify(delivery.body, delivery.headers)
-        until_true(lambda: "delivered" in command(instance, "list", "--prediction", made["id"]))
+        of_it = ("list", "--prediction", made["id"])
+        until_true(lambda: "delivered" in command(instance, *of_it, "--event", "completed"))
+        assert "delivered" not in command(instance, *of_it, "--event", "start")
         seen = json.loads(command(instance, "show", delivery.headers["webhook-id"]))
         assert [attempt["status"] for attempt in seen["log"]] == [200]
         command(instance, "replay", delivery.headers["webhook-id"])

@@ -61,5 +61,6 @@ async def test_row_47_a_host_whose_clock_is_wrong(trial: Trial, name: str, skew:
     trial.client.orders_many(6, tokens=4)
     try:
         await trial.judged(bound=20.0)
+        assert "clocks of this host and of the database differ" in service.log.read_text()
     finally:
         service.kill()

@@ -1,6 +1,7 @@
 """Endpoints, messages, replays and the rotation of the secret over the API, with a sender and a real receiver."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -14,7 +15,8 @@ from shared.contract import Status, WebhookEvent
 from shared.database import Database, clock
 from shared.lifecycle import Ending, Progress
 from shared.tables import Account, WebhookAttempt, WebhookMessage
-from tests.database_fixtures import TOKEN, Rows, until
+from tests.api_in_process import serving
+from tests.database_fixtures import TOKEN, Backend, Rows, until
 from tests.receiver import Delivery, Receiver, receiving
 from worker.deliver import Sender
 
@@ -152,6 +154,18 @@ async def test_an_address_that_could_be_no_receiver_is_refused(
     assert [problem["field"] for problem in refused["invalid_fields"]] == [field]
 
 
+async def test_an_operator_may_insist_on_https(servers: Backend, tmp_path: Path, rows: Rows) -> None:
+    await rows.add_token()
+    strict = servers.settings(home=tmp_path, webhook_require_https=True)
+    wanted = {"version": rows.version_id, "input": {"text": "hello"}}
+    for scheme, status in (("http", 422), ("https", 201)):
+        url = f"{scheme}://receiver.example/hook"
+        async with serving(strict) as client:
+            await asked(client, "POST", "endpoints", {"url": url}, status)
+            created = await client.post("/v1/predictions", json={**wanted, "webhook": url})
+        assert created.status_code == status, created.text
+
+
 async def test_an_account_has_a_bounded_number_of_endpoints(client: httpx.AsyncClient) -> None:
     for number in range(20):
         await added(client, f"https://receiver.example/{number}")
@@ -218,11 +232,13 @@ async def test_messages_are_listed_newest_first_by_state_prediction_endpoint_and
         f"endpoint={endpoint['id']}": [second.id, first.id],
         "endpoint=none": [],
         "event=completed&state=pending": [second.id, first.id],
+        "event=start": [],
         "state=dead": [],
     }.items():
         found = (await asked(client, "GET", f"messages?{query}"))["results"]
         assert [message["prediction"] for message in found] == expected
-    await asked(client, "GET", "messages?state=lost", status=422)
+    for wrong in ("state=lost", "event=end"):
+        await asked(client, "GET", f"messages?{wrong}", status=422)
 
 
 async def test_the_pages_of_messages_follow_each_other(
@@ -353,6 +369,33 @@ async def test_after_a_rotation_both_secrets_sign_for_a_while_and_then_the_new_o
     await send_all(database, sender)
     after = receiver.deliveries[-1]
     assert (is_signed_by(rotated, after), is_signed_by(rows.secret, after)) == (True, False)
+
+
+async def test_a_signature_holds_for_its_own_bytes_id_and_moment_and_for_five_minutes(
+    rows: Rows, sender: Sender, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await rows.ended(webhook=receiver.url, webhook_events=COMPLETED)
+    await sender.deliver(NO_QUEUE, row.id)
+    [came] = receiver.deliveries
+    assert is_signed_by(rows.secret, came)
+    assert not is_signed_by(rows.secret, Delivery("", came.headers, came.body.replace(b"canceled", b"canceleD")))
+    moment = int(came.headers["webhook-timestamp"])
+    for name, other in (("id", "msg_x"), ("timestamp", str(moment + 1)), ("timestamp", str(moment - 1))):
+        assert not is_signed_by(rows.secret, Delivery("", {**came.headers, f"webhook-{name}": other}, came.body)), name
+    for minutes, is_trusted in ((-6, False), (-4, True), (4, True), (6, False)):
+        monkeypatch.setattr("standardwebhooks.webhooks.datetime", at(moment + 60 * minutes))
+        assert is_signed_by(rows.secret, came) == is_trusted, minutes
+
+
+def at(seconds: float) -> type[datetime]:
+    """What tells the time as if it were then."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.fromtimestamp(seconds, tz)
+
+    return Then
 
 
 async def test_a_third_secret_has_to_wait_unless_both_others_end_at_once(

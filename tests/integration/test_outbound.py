@@ -1,10 +1,12 @@
 """The outbound client against a real local listener: what it must never reach, and how it behaves when it may."""
 
+import asyncio
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from io import BytesIO
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,11 @@ from shared.errors import (
     OutboundError,
 )
 from tests.certificate import KEY_AND_CERTIFICATE
-from tests.listener import Behaviour, Listener, answering, drip_feeding, hanging, hanging_up, pouring
+from tests.listener import OK, Behaviour, Listener, answering, drip_feeding, hanging, hanging_up, pouring
 from tests.private_hosts import ELSEWHERE
 from tests.private_hosts import LOOPBACK as SPELLINGS
-from worker.outbound import Answer, Outbound, post
+from worker import peers
+from worker.outbound import Answer, Outbound, fetch, post
 
 LOOPBACK: list[IPNetwork] = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 
@@ -112,6 +115,52 @@ async def test_consecutive_deliveries_share_one_connection_and_its_checked_addre
             await post(client, listener.url("receiver.test"), b"{}", {}, total=timedelta(seconds=5))
             names["receiver.test"] = ["10.0.0.1"]
     assert (listener.connections, len(listener.requests)) == (1, 5)
+
+
+async def test_a_name_is_asked_for_once_so_that_it_cannot_change_between_check_and_connection(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter(["127.0.0.77", "127.0.0.1", "127.0.0.1"])  # nobody listens at the first, which alone is allowed
+
+    def getaddrinfo(host: str, port: int, **options: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with Outbound([ip_network("127.0.0.77/32")]) as client:
+        for expected in (ConnectFailed, AddressBlocked):
+            with pytest.raises(expected):
+                await post(client, listener.url("receiver.test"), b"{}", {}, total=timedelta(seconds=5))
+    assert listener.connections == 0
+    assert len(list(answers)) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/", "file:///etc/passwd", "unix:///run/docker.sock", "http+unix://%2Frun%2Fdocker.sock/"]
+)
+async def test_nothing_but_http_is_spoken(url: str) -> None:
+    with pytest.raises(AddressBlocked):
+        await deliver(url)
+    async with Outbound(LOOPBACK) as client:
+        with pytest.raises(AddressBlocked):
+            await fetch(client, url, BytesIO())
+
+
+async def test_a_password_is_not_taken_along_to_where_a_redirect_leads(
+    listener: Listener, names: dict[str, list[str]]
+) -> None:
+    names["files.test"] = names["elsewhere.test"] = ["127.0.0.1"]
+    location = listener.url("elsewhere.test")
+    answers = iter([f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode(), OK])
+
+    async def redirecting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answering(next(answers))(reader, writer)
+
+    listener.behaviour = redirecting
+    async with Outbound(LOOPBACK) as client:
+        await fetch(client, listener.url("user:pass@files.test"), BytesIO())
+    first, second = listener.requests
+    assert b"Basic dXNlcjpwYXNz" in first
+    assert b"authorization" not in second.lower()
 
 
 async def test_a_silent_first_address_does_not_hide_a_living_second_one(
@@ -227,6 +276,7 @@ class TestTls:
         names["receiver.test"] = ["127.0.0.1"]
         assert (await self.ask(listener.url("receiver.test", "https"))).status == 200
         assert asked == ["receiver.test"]
+        assert peers.last() == "127.0.0.1"
 
     async def test_another_name_for_the_same_address_is_refused(
         self, secure_listener: tuple[Listener, list[str | None]], names: dict[str, list[str]]
