@@ -23,7 +23,7 @@ from tests.receiver import Delivery, Receiver, SlowReceiver, serving
 from tests.senders import Senders, senders
 
 COMPLETED = (WebhookEvent.COMPLETED,)
-KILLS = 6
+KILLS = [6, pytest.param(13, marks=pytest.mark.slow)]
 """Of each kind; there are four."""
 
 
@@ -78,8 +78,9 @@ async def gone(process: ForkServerProcess) -> None:
     await until(lambda: not process.is_alive(), 20)
 
 
+@pytest.mark.parametrize("kills", KILLS)
 async def test_senders_killed_at_any_moment_deliver_everything_under_one_id_and_with_one_body(
-    rows: Rows, several: Senders, killer: Killer
+    rows: Rows, several: Senders, killer: Killer, kills: int
 ) -> None:
     async def sees_it_claimed(sender: ForkServerProcess) -> None:
         await until(lambda: _has_others(rows.database, earlier))
@@ -99,7 +100,7 @@ async def test_senders_killed_at_any_moment_deliver_everything_under_one_id_and_
 
     owed: list[Row] = []
     ways = (sees_it_claimed, kills_before_the_answer, kills_after_the_answer, kills_some_time)
-    for way in itertools.chain(*itertools.repeat(ways, KILLS)):
+    for way in itertools.chain(*itertools.repeat(ways, kills)):
         owed += await owing(rows, killer.url, 2)
         earlier = await _claimants(rows.database)
         sender = several.start()
