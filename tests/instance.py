@@ -23,12 +23,12 @@ import psutil
 import pytest
 import redis
 
+from tests.receiver import TERMINAL as TERMINAL
 from tests.servers import fresh_postgres, fresh_redis
 
 PROJECT = Path(__file__).resolve().parent.parent
 PREDICTORS = PROJECT / "tests" / "predictors"
 BACKENDS = ("embedded", "servers")
-TERMINAL = ("succeeded", "failed", "canceled")
 
 # What tells a role's process from the others, in its command line.
 _ROLES = {

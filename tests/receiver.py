@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
 import msgspec
 
 Kind = TypeVar("Kind", bound="Receiver")
+TERMINAL = ("succeeded", "failed", "canceled")
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,14 @@ class Delivery:
     body: bytes
     came_at: float = field(default_factory=time.time)
 
-    @property
+    @cached_property
     def json(self) -> dict[str, Any]:
         return msgspec.json.decode(self.body)
+
+    @property
+    def tells_an_end(self) -> bool:
+        """Only `completed` does."""
+        return self.json["status"] in TERMINAL
 
 
 class Receiver:
@@ -64,9 +71,7 @@ class Receiver:
 
     def completed(self, prediction_id: str) -> list[Delivery]:
         """Terminal messages of one prediction."""
-        terminal = ("succeeded", "failed", "canceled")
-        found = [(delivery, delivery.json) for delivery in self.deliveries]
-        return [delivery for delivery, body in found if body["id"] == prediction_id and body["status"] in terminal]
+        return [each for each in self.deliveries if each.json["id"] == prediction_id and each.tells_an_end]
 
 
 class SlowReceiver(Receiver):

@@ -4,20 +4,21 @@ It stands in for a load balancer, too: what one API does not answer it asks of t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
-from time import monotonic
+from itertools import count, cycle
+from time import monotonic, time
 from typing import Any, Protocol
 
 import httpx
 
 from shared.ids import new_id
 from tests.acceptance.events import Event, read
-from tests.faults.history import REFUSALS, TERMINAL, Answer, Order
-from tests.faults.stack import TOKEN
+from tests.faults.history import ENDS, REFUSALS, Answer, Order
+from tests.faults.stack import SECRET_INPUT, TOKEN
+from tests.receiver import TERMINAL
 
 _ANSWER_SECONDS = 4.0
 _PATIENCE_SECONDS = 300.0
@@ -41,6 +42,8 @@ class Client:
     version: str
     webhook: str
     token: str = TOKEN
+    filters: Iterator[Sequence[str] | None] = field(default_factory=lambda: cycle((None, ENDS)))
+    """Which events receivers want, by turns: an end of which alone one wants to hear is written in another way."""
     orders: list[Order] = field(default_factory=list)
     _http: httpx.AsyncClient = field(default_factory=lambda: _open())
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -54,7 +57,7 @@ class Client:
 
     def order(self, **input: Any) -> Order:
         """Ask for a prediction and follow it, beside whatever else happens."""
-        order = Order(new_id(), input)
+        order = self._new(input)
         self.orders.append(order)
         self._begin(self._serve(order))
         return order
@@ -64,7 +67,7 @@ class Client:
 
     async def offer(self, **input: Any) -> Order:
         """Ask once, whatever the answer is; what is accepted is followed by nobody until it is adopted."""
-        order = Order(new_id(), input)
+        order = self._new(input)
         order.tries.append(await self._place(order, self._next()))
         if order.tries[-1].status == 201:
             self._accept(order)
@@ -88,7 +91,7 @@ class Client:
             return await self._ask("POST", f"{api}/v1/predictions/{order.id}/cancel")
 
         answer = await self._persist(ask, order.cancels, {200})
-        order.canceled_at = order.canceled_at or monotonic()
+        order.canceled_at = order.canceled_at or time()
         if answer.body["status"] in TERMINAL:
             order.final = order.final or answer.body
 
@@ -117,9 +120,13 @@ class Client:
         return str((await self._persist(ask, [], {200})).body["key"])
 
     async def _place(self, order: Order, api: str) -> Answer:
-        body = {"version": self.version, "input": {"name": order.name, **order.input}}
-        body |= {"webhook": f"{self.webhook}/{order.name}", "webhook_events_filter": ["completed"]}
+        body = {"version": self.version, "input": {"name": order.name, "password": SECRET_INPUT, **order.input}}
+        body |= {"webhook": f"{self.webhook}/{order.name}"}
+        body |= {"webhook_events_filter": list(order.events)} if order.events else {}
         return await self._ask("POST", f"{api}/v1/predictions", json=body, key=order.name)
+
+    def _new(self, input: dict[str, Any]) -> Order:
+        return Order(new_id(), input, next(self.filters))
 
     def _accept(self, order: Order) -> None:
         order.id, order.accepted_at = order.tries[-1].body["id"], monotonic()
@@ -140,7 +147,7 @@ class Client:
         while True:
             row = await self.prediction(order.id or "")
             if row["status"] in TERMINAL:
-                order.end(row)
+                order.final = row
                 return
             await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -3,13 +3,16 @@
 Nothing is judged here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
 from tests.acceptance.events import Event
 
-TERMINAL = ("succeeded", "failed", "canceled")
+ENDS = ("completed",)
+"""The events of which a receiver hears that wants to know of ends alone."""
 OUT_OF_SPACE = 507
 REFUSALS = (429, 503, OUT_OF_SPACE)
 """Of what cannot be had for now."""
@@ -32,8 +35,11 @@ class Order:
 
     name: str
     input: dict[str, Any]
+    events: Sequence[str] | None = None
+    """Of which its receiver wants to hear; None: of all."""
     tries: list[Answer] = field(default_factory=list)
     id: str | None = None
+    asked_at: float = field(default_factory=monotonic)
     accepted_at: float = 0.0
     unseen_by: list[str] = field(default_factory=list)
     """APIs that did not know it after it was accepted."""
@@ -44,8 +50,8 @@ class Order:
     status_at_done: str | None = None
     final: dict[str, Any] | None = None
     """The prediction when it was first seen ended."""
-    ended_at: float = 0.0
     canceled_at: float = 0.0
+    """By the clock on the wall, when it was first acknowledged."""
     cancels: list[Answer] = field(default_factory=list)
 
     @property
@@ -62,5 +68,7 @@ class Order:
         """Whether the stream said that another attempt has begun."""
         return any(event.name == "error" and "started again" in event.data for event in self.heard)
 
-    def end(self, row: dict[str, Any]) -> None:
-        self.final, self.ended_at = row, monotonic()
+    def moment(self, name: str) -> float:
+        """When it was created, started or completed, by the clock of the database."""
+        assert self.final
+        return datetime.fromisoformat(self.final[name]).timestamp()

@@ -24,6 +24,8 @@ from tests.instance import until
 
 _QUIET: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 _START_SECONDS = 30.0
+PASSWORD = "pinion-canary-of-the-database"
+"""It lets everybody in, so that this is in addresses only to be looked for where it must not be."""
 
 
 def free_port() -> int:
@@ -132,7 +134,7 @@ class Postgres(Server):
         _done("psql", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", self.url(), given=dump)
 
     def url(self, port: int | None = None) -> str:
-        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
+        return f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port or self.port}/postgres"
 
     def _answers(self) -> bool:
         asked = ["-h", "127.0.0.1", "-p", str(self.port), "-q"]

@@ -10,132 +10,28 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import httpx
 import psutil
-import pytest
 
-from cli import process_tree
-from shared import crash
-from tests.faults.line import Exchange, Line, exchange
+from tests.faults.holdings import Holdings
+from tests.faults.line import Exchange, exchange
 from tests.faults.servers import Postgres, Valkey, free_port, has_postgres, own_postgres, own_valkey
+from tests.faults.service import Service
 from tests.instance import PREDICTORS, PROJECT, until
 
 LEASE_SECONDS = 4.0
 """Shorter than usual, so that a test waits for less; the bounds are told in leases."""
 DRAIN_SECONDS = 3.0
 TOKEN = "r8_" + "f" * 37
+SECRET_INPUT = "pinion-canary-of-an-input"
 MODEL = "pinion/acts"
 _START_SECONDS = 120.0
-_LOG_CHARACTERS = 4000
-_MODEL = "pinion_runtime/main.py"
-
-
-@dataclass
-class Service:
-    """One process of Pinion, and the lines by which it reaches its servers."""
-
-    name: str
-    arguments: tuple[str, ...]
-    environment: Mapping[str, str]
-    log: Path
-    redis: Line
-    database: Line | None
-    port: int = 0
-    process: "subprocess.Popen[bytes] | None" = None
-    wrapper: tuple[str, ...] = ()
-    code: Path = PROJECT
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-m", *self.arguments],
-                cwd=self.code,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=process_tree._bind_to_us(),
-            )
-
-    @property
-    def is_up(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it is through with its start: then it listens to SIGTERM."""
-        status = Path(f"/proc/{self.handle.pid}/status").read_text()
-        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
-        return bool(caught >> (signal.SIGTERM - 1) & 1)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def handle(self) -> psutil.Process:
-        assert self.process, f"{self.name} was never started"
-        return psutil.Process(self.process.pid)
-
-    def models(self) -> list[psutil.Process]:
-        """Its model processes."""
-        return [child for child in self.handle.children(recursive=True) if _MODEL in " ".join(child.cmdline())]
-
-    def die_at(self, point: str, times: int = 1) -> None:
-        """Kill -9 itself when it is there for the nth time from now."""
-        assert point in crash.POINTS
-        self.crash_file.write_text(f"{point}:{times}")
-
-    @property
-    def crash_file(self) -> Path:
-        return Path(self.environment["PINION_CRASH_FILE"])
-
-    @contextmanager
-    def told(self, **environment: str) -> Iterator[None]:
-        """When it is started inside, it has that in its environment as well."""
-        usual = self.environment
-        self.environment = {**usual, **environment}
-        try:
-            yield
-        finally:
-            self.environment = usual
-
-    @contextmanager
-    def skewed(self, skew: str) -> Iterator[None]:
-        """When it is started inside, its clock is wrong by that."""
-        library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-        if library is None:
-            pytest.skip("no libfaketime here: install it with the system's package manager")
-        with self.told(LD_PRELOAD=str(library), FAKETIME=skew, FAKETIME_DONT_FAKE_MONOTONIC="1"):
-            yield
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        """Kill -9; what it has started ends by itself, or is a finding."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-
-    def ended(self, seconds: float) -> int:
-        """Its exit code, once it has ended by itself."""
-        assert self.process
-        return self.process.wait(seconds)
-
-    def lines(self) -> list[Line]:
-        return [line for line in (self.redis, self.database) if line]
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")[-_LOG_CHARACTERS:] if self.log.exists() else ""
 
 
 @dataclass
@@ -151,6 +47,7 @@ class Stack:
     """Of commands, and of services when they are made."""
     services: dict[str, Service] = field(default_factory=dict)
     version: str = ""
+    holdings: Holdings = field(default_factory=Holdings)
 
     @property
     def home(self) -> Path:
@@ -241,19 +138,46 @@ class Stack:
         for api in self.apis:
             until(partial(answers, api.address, "/readyz"), _START_SECONDS)
         for service in self.services.values():
-            until(partial(getattr, service, "is_ready"), _START_SECONDS)
+            until(partial(_is_ready, service), _START_SECONDS)
+
+    @cached_property
+    def stranger(self) -> str:
+        """The token of an account to which nothing belongs."""
+        self.command("account", "create", "stranger")
+        return self.command("token", "create", "stranger").stdout.strip()
+
+    def processes(self) -> list[psutil.Process]:
+        """Of all services that are up, with whatever they have started."""
+        leaders = [service.handle for service in self.services.values() if service.is_up]
+        return [process for leader in leaders for process in (leader, *leader.children(recursive=True))]
 
     def stop(self) -> None:
+        """I23: nothing that was started is left."""
+        started = self.processes()
         for service in self.services.values():
             if service.is_up:
                 service.signal(signal.SIGCONT)
                 service.signal(signal.SIGKILL)
         for service in self.services.values():
             service.kill()
+        assert_gone(started)
 
     def logs(self) -> str:
         """The ends of all logs, for a person to look at when a test fails."""
         return "\n".join(f"── {service.name}\n{service.said()}" for service in self.services.values())
+
+
+def _is_ready(service: Service) -> bool:
+    """One that was about to end when it was looked at before is started now."""
+    if not service.is_up:
+        service.start()
+    return service.is_ready
+
+
+def assert_gone(processes: list[psutil.Process], seconds: float = 5.0) -> None:
+    """I23: whatever a service had started is gone with it."""
+    _, left = psutil.wait_procs(processes, seconds)
+    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def answers(address: str, path: str, seconds: float = 5.0) -> bool:
@@ -280,7 +204,7 @@ def running(
         valkey = stack.enter_context(own_valkey())
         postgres = None if is_embedded or not has_postgres() else stack.enter_context(own_postgres())
         folder = Path(tempfile.mkdtemp(prefix="pinion-faults-", dir="/tmp"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(shutil.rmtree, folder)  # I23: fails if somebody is left who writes there
         url = postgres.url() if postgres else f"sqlite:///{folder / 'home' / 'pinion.db'}"
         pinion = Stack(folder, lines, valkey, postgres, url, code)
         pinion.home.mkdir()

@@ -4,12 +4,14 @@ import asyncio
 import resource
 import signal
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 import httpx
 import pytest
 
+from tests.faults.service import Service
 from tests.faults.stack import TOKEN
 from tests.faults.trial import Trial, crowding
 
@@ -81,20 +83,27 @@ async def test_row_05_bodies_that_are_hard_to_read_hold_up_nobody(trial: Trial, 
     await trial.judged(bound=10.0)
 
 
+@contextmanager
+def few_files(api: Service) -> Iterator[None]:
+    """It may open no more inside, and need not say that it lives."""
+    usual = api.handle.rlimit(resource.RLIMIT_NOFILE)
+    with api.disturbed():
+        api.handle.rlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, usual[1]))
+        try:
+            yield
+        finally:
+            api.handle.rlimit(resource.RLIMIT_NOFILE, usual)
+
+
 @pytest.mark.slow
 async def test_row_06_an_api_without_file_descriptors(trial: Trial) -> None:
     api = trial.stack.apis[0]
     orders = await trial.started(2, tokens=30, seconds=0.1)
     await trial.until(lambda: all(order.heard for order in orders))
-    usual = api.handle.rlimit(resource.RLIMIT_NOFILE)
-    api.handle.rlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, usual[1]))
-    try:
-        with ExitStack() as held:
-            for _ in range(2 * _OPEN_FILES):
-                held.enter_context(socket.create_connection(("127.0.0.1", api.port), timeout=5))
-            trial.client.orders_many(4)
-            await trial.until(lambda: all(order.final for order in trial.client.orders), 60.0)
-    finally:
-        api.handle.rlimit(resource.RLIMIT_NOFILE, usual)
+    with few_files(api), ExitStack() as held:
+        for _ in range(2 * _OPEN_FILES):
+            held.enter_context(socket.create_connection(("127.0.0.1", api.port), timeout=5))
+        trial.client.orders_many(4)
+        await trial.until(lambda: all(order.final for order in trial.client.orders), 60.0)
     trial.begins()
     await trial.judged(bound=10.0)

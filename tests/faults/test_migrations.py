@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from cli.migrate import newest_revision
 from tests.faults.history import Order
-from tests.faults.stack import DRAIN_SECONDS, Service, Stack, running
+from tests.faults.service import Service
+from tests.faults.stack import DRAIN_SECONDS, Stack, running
 from tests.faults.trial import Trial, crowding, trying
 from tests.instance import PROJECT
 from tests.receiver import Receiver

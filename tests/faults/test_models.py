@@ -5,11 +5,11 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 import pytest_asyncio
 
 from tests.faults.history import Order
+from tests.faults.stack import assert_gone
 from tests.faults.trial import Trial
 from tests.instance import PREDICTORS
 
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 
 @pytest_asyncio.fixture
 async def fresh(trial: Trial) -> AsyncIterator[Trial]:
-    """Workers that remember no failure of the model."""
+    """Workers that remember no failure of the model, which may be ended here."""
+    trial.spares_models = False
     yield trial
     for worker in trial.stack.workers:
         worker.kill()
@@ -110,5 +111,4 @@ async def test_row_21_what_a_model_leaves_behind_goes_with_its_worker(fresh: Tri
     await fresh.judged(bound=5.0)
     for worker in fresh.stack.workers:
         worker.kill()
-    _, left = psutil.wait_procs(started, 5.0)
-    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert_gone(started)

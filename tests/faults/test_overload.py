@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime
 from statistics import median, quantiles
 from time import monotonic, time
 
 import pytest
 
-from tests.faults.checks import Seen, refusals_say_when_to_come_again
+from tests.faults.checks import refusals_say_when_to_come_again
 from tests.faults.client import Client
 from tests.faults.history import Order
+from tests.faults.seen import Seen
 from tests.faults.stack import Stack
 from tests.faults.trial import Trial, crowding
 
@@ -45,11 +45,6 @@ def little_room(stack: Stack) -> Iterator[None]:
     stack.heal()
 
 
-def moment(order: Order, name: str) -> float:
-    assert order.final
-    return datetime.fromisoformat(order.final[name]).timestamp()
-
-
 async def offered(client: Client, number: int, every_seconds: float) -> list[Order]:
     """Orders at that rate, whether or not those before were answered."""
     began = monotonic()
@@ -70,14 +65,14 @@ async def ended(client: Client, orders: list[Order]) -> list[Order]:
 async def capacity(trial: Trial) -> float:
     """Predictions that end in a second while there is always another one."""
     orders = await ended(trial.client, await offered(trial.client, _ROOM, 0.0))
-    started, over = (sorted(moment(order, name) for order in orders) for name in ("started_at", "completed_at"))
+    started, over = (sorted(order.moment(name) for order in orders) for name in ("started_at", "completed_at"))
     return len(orders) / (over[-1] - started[0])
 
 
 async def waits(client: Client, number: int) -> list[float]:
     """Seconds from creation to the end, of one order after the other."""
     orders = [order for _ in range(number) for order in await ended(client, await offered(client, 1, 0.0))]
-    return [moment(order, "completed_at") - moment(order, "created_at") for order in orders]
+    return [order.moment("completed_at") - order.moment("created_at") for order in orders]
 
 
 async def test_row_54_ten_times_as_much_as_can_be_done(trial: Trial, neighbour: str, little_room: None) -> None:
@@ -90,11 +85,11 @@ async def test_row_54_ten_times_as_much_as_can_be_done(trial: Trial, neighbour: 
     trial.begins()
     accepted, refused = ([order for order in answers if bool(order.id) is is_in] for is_in in (True, False))
     assert len(refused) > len(accepted)
-    assert not list(refusals_say_when_to_come_again(Seen(refused, [], "", {})))
+    assert not list(refusals_say_when_to_come_again(Seen(refused)))
     assert quantiles([order.tries[0].seconds for order in refused], n=20)[-1] < _REFUSED_SECONDS * crowding()
     trial.client.adopt(accepted)
     await trial.judged(bound=10.0)
-    done = sum(moment(order, "completed_at") <= begin + _SECONDS for order in accepted) + len(waited)
+    done = sum(order.moment("completed_at") <= begin + _SECONDS for order in accepted) + len(waited)
     assert done / _SECONDS >= _GOODPUT * can / crowding()
 
 
@@ -108,5 +103,5 @@ async def test_row_55_an_account_that_floods_a_model(trial: Trial, neighbour: st
     trial.begins()
     trial.client.adopt(flood)
     await trial.judged(bound=15.0)
-    assert max(moment(order, "completed_at") for order in flood) > over, "the flood was too short"
+    assert max(order.moment("completed_at") for order in flood) > over, "the flood was too short"
     assert beside <= _WAITS_LONGER * alone * crowding(), (alone, beside)

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.faults.line import Line
-from tests.faults.stack import LEASE_SECONDS, Service
+from tests.faults.service import Service
+from tests.faults.stack import LEASE_SECONDS
 from tests.faults.test_redis import busy, loaded, warm
 from tests.faults.trial import Trial
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.queue import PredictJob
-from tests.faults.history import TERMINAL
 from tests.faults.trial import Trial
+from tests.receiver import TERMINAL
 
 _RACES = 40
 
@@ -43,7 +43,7 @@ async def test_row_48_entries_that_come_thrice_and_again_after_the_end(trial: Tr
 
 
 async def test_row_49_cancels_at_any_moment_and_several_at_once(trial: Trial) -> None:
-    orders = trial.client.orders_many(_RACES, tokens=4, seconds=0.05)
+    orders = trial.client.orders_many(_RACES, tokens=8, seconds=0.05)
     trial.begins()
     for order in orders:
         await trial.until(lambda order=order: order.id)
@@ -72,5 +72,5 @@ async def test_row_50_two_senders_and_reconcilers(trial: Trial) -> None:
         await trial.judged(bound=10.0)
     finally:
         second.kill()
-    told = [delivery.path for delivery in trial.receiver.deliveries]
-    assert len(told) == len(set(told)) == len(orders)
+    told = [delivery.headers["webhook-id"] for delivery in trial.receiver.deliveries]
+    assert len(told) == len(set(told)) > len(orders)

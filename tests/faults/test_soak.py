@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared import crash
-from tests.faults.stack import LEASE_SECONDS, Service
+from tests.faults.service import Service
+from tests.faults.stack import LEASE_SECONDS
 from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.slow
@@ -95,6 +96,7 @@ async def test_row_57_faults_picked_at_random(trial: Trial, request: pytest.Fixt
     seed = random.randrange(1 << 32)
     dice = random.Random(seed)
     done: list[str] = []
+    trial.spares_models = False
     trial.begins()
     ordering = asyncio.create_task(keep_ordering(trial, dice))
     while trial.elapsed < seconds and not ordering.done():

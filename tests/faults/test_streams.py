@@ -10,7 +10,8 @@ import pytest
 
 from tests.acceptance.events import all_events, outputs
 from tests.faults.line import Line
-from tests.faults.stack import Service, Stack
+from tests.faults.service import Service
+from tests.faults.stack import Stack
 from tests.faults.trial import Trial
 
 _GROWTH_BYTES = 40_000_000

@@ -5,12 +5,11 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import psutil
 import pytest
 
 from tests.acceptance.events import all_events, outputs
 from tests.faults.history import Order
-from tests.faults.stack import DRAIN_SECONDS, LEASE_SECONDS, MODEL
+from tests.faults.stack import DRAIN_SECONDS, LEASE_SECONDS, MODEL, assert_gone
 from tests.faults.trial import Trial
 
 LOST_AFTER_OUTPUT = "worker was lost after output"
@@ -34,12 +33,6 @@ async def rerunning(trial: Trial, policy: str) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(trial.stack.command, "model", "rerun", MODEL, "before_output")
-
-
-def assert_gone(processes: list[psutil.Process], seconds: float = 5.0) -> None:
-    """I23: whatever a worker had started is gone with it."""
-    _, left = psutil.wait_procs(processes, seconds)
-    assert [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.slow
@@ -116,15 +109,20 @@ async def test_row_11_a_worker_told_to_stop_finishes_what_it_can_and_releases_th
     assert statuses(trial.client.orders) == ["succeeded"]
 
 
-@pytest.mark.slow
-async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
-    order = await trial.running(tokens=200, seconds=0.1)
+async def stopped_at_once(trial: Trial) -> None:
+    """The workers, by a second word once each has heard the first."""
     for worker in trial.stack.workers:
         worker.signal(signal.SIGTERM)
-    for worker in trial.stack.workers:
+        await trial.until(lambda worker=worker: worker.has_taken(signal.SIGTERM))
         worker.signal(signal.SIGTERM)
     trial.begins()
     await trial.crowded(lambda: not any(worker.is_up for worker in trial.stack.workers), 2.0)
+
+
+@pytest.mark.slow
+async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
+    order = await trial.running(tokens=200, seconds=0.1)
+    await stopped_at_once(trial)
     trial.stack.heal()
     await trial.judged(bound=8.0)
     assert order.final
@@ -135,11 +133,7 @@ async def test_row_12_a_worker_told_to_stop_twice(trial: Trial) -> None:
 async def test_row_12_a_worker_told_to_stop_twice_with_a_model_that_is_always_run_again(trial: Trial) -> None:
     async with rerunning(trial, "always"):
         order = await trial.running(tokens=40, seconds=0.1)
-        for _ in range(2):
-            for worker in trial.stack.workers:
-                worker.signal(signal.SIGTERM)
-        trial.begins()
-        await trial.crowded(lambda: not any(worker.is_up for worker in trial.stack.workers), 2.0)
+        await stopped_at_once(trial)
         trial.stack.heal()
         await trial.judged(bound=12.0)
     assert order.was_begun_again

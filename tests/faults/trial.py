@@ -5,9 +5,10 @@ What breaks stands in the tests.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -20,17 +21,24 @@ from shared.queue import open_redis
 from shared.settings import Settings
 from shared.tables import Prediction
 from tests.database_fixtures import until
-from tests.faults.checks import Seen, violations
+from tests.faults.canary import SECRETS, leaks, told_by_services, told_to
+from tests.faults.checks import violations
 from tests.faults.client import Client
 from tests.faults.history import Order
-from tests.faults.stack import LEASE_SECONDS, TOKEN, Service, Stack, answers
+from tests.faults.holdings import leaked_connections
+from tests.faults.pulse import Pulse, feeling
+from tests.faults.seen import Seen, first_starts
+from tests.faults.service import Service
+from tests.faults.stack import LEASE_SECONDS, TOKEN, Stack
+from tests.faults.strangers import told_to_stranger
 from tests.receiver import Receiver
 
 _QUIET_SECONDS = 180.0
 _SINCE_SECONDS = 3600.0
 _GRACE_SECONDS = 3.0
-_ALIVE_SECONDS = 0.5
 _ANSWER_SECONDS = 40.0
+_CLOSE_SECONDS = 10.0
+"""In which what broke is given back."""
 
 
 @dataclass
@@ -41,7 +49,10 @@ class Trial:
     client: Client
     receiver: Receiver
     database: Database
+    pulse: Pulse
     _count_before: int
+    spares_models: bool = True
+    """Whether nothing is done here to models, nor to predictions in a way that ends one."""
     guests: list[Client] = field(default_factory=list)
     """Of other accounts."""
     bound: float = 0.0
@@ -56,6 +67,7 @@ class Trial:
     def begins(self) -> None:
         """From now on the time counts: something has just been broken, or has just been mended."""
         self._since = monotonic()
+        self.stack.holdings.note(self.stack.services.values())
 
     @property
     def elapsed(self) -> float:
@@ -100,10 +112,6 @@ class Trial:
         async with httpx.AsyncClient(timeout=_ANSWER_SECONDS) as http:
             return (await http.get(f"{api.address}{path}", headers=headers)).status_code
 
-    async def is_alive(self, api: Service) -> bool:
-        """I16: /livez answers, and soon."""
-        return await asyncio.to_thread(answers, api.address, "/livez", _ALIVE_SECONDS * crowding())
-
     @property
     def clients(self) -> list[Client]:
         return [self.client, *self.guests]
@@ -116,18 +124,47 @@ class Trial:
             await self.until(self.is_told_of_what_has_ended, _QUIET_SECONDS)
         self.bound, self.measured = bound, self.elapsed
         await asyncio.to_thread(self.stack.heal)
-        await self._all_holds()
+        look = Look(self.database, _SINCE_SECONDS, LEASE_SECONDS, _GRACE_SECONDS)
+        await self._becomes_well(partial(broken, look), _QUIET_SECONDS / 4)
         ordered = sum(len(client.orders) for client in self.clients)
         assert await _count(self.database) - self._count_before == ordered, "I5: one prediction for each order"
         for client in self.clients:
             found = violations(await self._seen_by(client))
             assert not found, "\n".join(found)
+        await self._services_hold()
         allowed = bound * crowding()
         assert self.measured <= allowed, f"it took {self.measured:.1f} s, and may take {allowed:.1f} s"
 
     async def _seen_by(self, client: Client) -> Seen:
         now = {order.id or "": await client.prediction(order.id or "") for order in client.orders}
-        return Seen(client.orders, list(self.receiver.deliveries), await client.secret(), now)
+        starts = await first_starts(self.database, list(now))
+        return Seen(client.orders, list(self.receiver.deliveries), await client.secret(), now, starts)
+
+    async def _services_hold(self) -> None:
+        """None was silent, has lost a model, has told a secret, tells a stranger anything or holds more and more."""
+        found = [*self.pulse.missed(crowding()), *leaks(await self._told(), SECRETS)]
+        services = self.stack.services.values()
+        if not self.spares_models:
+            self.stack.holdings.forget_models()
+        found += self.stack.holdings.lost_models(services)
+        found += await told_to_stranger(self.stack.stranger, self.stack.apis, self.client.orders)
+        assert not found, "\n".join(found)
+        await self._becomes_well(self._leaks, _CLOSE_SECONDS)
+
+    async def _leaks(self) -> list[str]:
+        services = self.stack.services.values()
+        found = list(self.stack.holdings.leaked_descriptors(services))
+        if self.stack.postgres:
+            found += await leaked_connections(self.database, len(services), Settings().database_pool)
+        return found
+
+    async def _told(self) -> dict[str, str]:
+        """By services, to clients and to their receiver."""
+        told = await asyncio.to_thread(told_by_services, self.stack)
+        for client in self.clients:
+            told |= told_to(*client.orders)
+        bodies = "".join(delivery.body.decode() for delivery in self.receiver.deliveries)
+        return {**told, "a webhook message": bodies}
 
     async def until(self, condition: Callable[[], Any | Awaitable[Any]], seconds: float = 30.0) -> Any:
         """What the condition answers, once that is true."""
@@ -135,14 +172,13 @@ class Trial:
 
     def is_told_of_what_has_ended(self) -> bool:
         """Whether the receiver has heard of the end of all that clients have seen ended."""
-        told = {delivery.path.rpartition("/")[2] for delivery in self.receiver.deliveries}
+        told = {delivery.path.rpartition("/")[2] for delivery in self.receiver.deliveries if delivery.tells_an_end}
         return {order.name for client in self.clients for order in client.orders if order.final} <= told
 
-    async def _all_holds(self) -> None:
+    async def _becomes_well(self, look: Callable[[], Awaitable[Sequence[object]]], seconds: float) -> None:
         """What a repair needs a moment for has that moment."""
-        look = Look(self.database, _SINCE_SECONDS, LEASE_SECONDS, _GRACE_SECONDS)
-        deadline = monotonic() + _QUIET_SECONDS / 4
-        while found := await broken(look):
+        deadline = monotonic() + seconds
+        while found := await look():
             assert monotonic() < deadline, [str(each) for each in found]
             await asyncio.sleep(0.2)
 
@@ -154,9 +190,11 @@ async def trying(stack: Stack, receiver: Receiver) -> AsyncIterator[Trial]:
     settings = Settings(home=stack.home, database_url=stack.database_url, redis_url=redis_url)
     database = Database(settings, open_redis(redis_url))
     client = Client(stack.apis, stack.version, receiver.url)
-    trial = Trial(stack, client, receiver, database, await _count(database))
     try:
-        yield trial
+        with feeling(stack.apis) as pulse:
+            trial = Trial(stack, client, receiver, database, pulse, await _count(database))
+            trial.begins()
+            yield trial
     finally:
         await asyncio.to_thread(stack.heal)
         for client in trial.clients:

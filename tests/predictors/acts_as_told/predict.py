@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from cog import BasePredictor, ConcatenateIterator, Input
+from cog import BasePredictor, ConcatenateIterator, Input, Secret
 
 
 def fill_memory():
@@ -93,6 +93,7 @@ class Predictor(BasePredictor):
         does: str = Input(default="talk", choices=list(ACTS)),
         after: int = Input(default=0, ge=0),
         diary: str = "",
+        password: Secret = Input(default=None),
     ) -> ConcatenateIterator[str]:
         note = Path(diary, f"{name}.{os.getpid()}.{time.time_ns()}") if diary else None
         for number in range(tokens + 1):
