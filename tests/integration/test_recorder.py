@@ -87,7 +87,8 @@ async def test_what_several_bring_forth_goes_out_together(
         recorder.take(Output("b"))
     await until(lambda: _said(redis, running, "b"))
     await until(lambda: _have(rows, running, ["a", "b"]))
-    assert len(sent) < 8 and sum(sent) == 8
+    assert len(sent) < 8
+    assert sum(sent) == 8
     assert len(saved) < 8
     for recorder in recorders:
         await recorder.finish(SUCCEEDED)
