@@ -14,7 +14,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import structlog
-from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, insert, select, update
+from sqlalchemy import BindParameter, ColumnElement, Float, Row, and_, bindparam, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -54,7 +54,9 @@ def _claim_statement() -> ReturningUpdate[Any]:
     """Built once. The outer condition is asked again by a sender that had to wait for another one's lock."""
     mine, other = aliased(WebhookMessage), aliased(WebhookMessage)
     lane: BindParameter[str] = bindparam("in_lane")
-    first = select(mine.id).where(mine.lane == lane, _is_due(mine)).order_by(mine.sequence).limit(1)
+    # What was put back before its first attempt is not due, and yet comes before whatever follows it.
+    is_open = or_(_is_due(mine), and_(mine.state == "pending", mine.attempts == 0))
+    first = select(mine.id).where(mine.lane == lane, is_open).order_by(mine.sequence).limit(1)
     in_flight = select(other.id).where(other.lane == lane, other.state == "delivering", other.next_attempt_at > clock())
     is_first = WebhookMessage.id == first.scalar_subquery()
     return (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, func, select
 
-from shared import webhook_messages
+from shared import lifecycle, webhook_messages
 from shared.contract import WebhookEvent
 from shared.database import Database, clock
 from shared.ids import new_id
@@ -145,6 +145,20 @@ async def test_lanes_that_cannot_be_remembered_come_again_later(
     await due(rows)
     await asyncio.gather(*(sender.deliver(NO_QUEUE, row.id) for row in owed))
     assert await delivered(database) == len(owed)
+
+
+async def test_what_comes_again_later_is_not_overtaken_by_the_end(
+    database: Database, rows: Rows, sender: Sender, receiver: Receiver
+) -> None:
+    row = await rows.running(webhook=receiver.url, webhook_events=(WebhookEvent.START, WebhookEvent.COMPLETED))
+    await rows.change(WebhookMessage, WebhookMessage.prediction_id == row.id, next_attempt_at=clock(60))
+    async with database.transaction() as transaction:
+        await lifecycle.fail(transaction, row, "lost", None)
+    await sender.deliver(NO_QUEUE, row.id)
+    assert receiver.deliveries == []
+    await due(rows)
+    await sender.deliver(NO_QUEUE, row.id)
+    assert [delivery.json["status"] for delivery in receiver.deliveries] == ["processing", "failed"]
 
 
 async def test_a_host_that_fails_on_and_on_is_left_alone_then_tried_by_one_and_used_again(
