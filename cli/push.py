@@ -4,6 +4,7 @@ What the folder must hold, and how its environment is made, is decided by the se
 """
 
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from cli.upload import upload
 
 _LOOK_SECONDS = 0.2
 _TAIL_CHARACTERS = 200
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def push(
@@ -73,8 +75,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_name(model: str) -> None:
-    owner, _, name = model.partition("/")
-    if not owner or not name or "/" in name or ":" in name:
+    if not _NAME.fullmatch(model):
         raise Failure(f"{model} is no name of a model: write it as owner/name.")
 
 

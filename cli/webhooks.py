@@ -4,11 +4,11 @@ What was asked for goes to stdout; sentences for people to stderr.
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
@@ -20,6 +20,7 @@ from cli.printing import say, show
 _TEST_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _RESPONSE_CHARACTERS = 200
+_ID = re.compile(r"\w+", re.ASCII)
 
 
 def list_messages(url: str | None, wanted: Mapping[str, str | None]) -> None:
@@ -45,7 +46,7 @@ def list_messages(url: str | None, wanted: Mapping[str, str | None]) -> None:
 
 def show_message(message: str, url: str | None) -> None:
     with connect(url) as client:
-        print(json.dumps(answer(client.get(f"/webhooks/messages/{quote(message)}")), indent=2, ensure_ascii=False))
+        print(json.dumps(answer(client.get(_path("messages", message))), indent=2, ensure_ascii=False))
 
 
 def replay(message: str | None, since: str | None, url: str | None, *, is_delivered: bool) -> None:
@@ -53,7 +54,7 @@ def replay(message: str | None, since: str | None, url: str | None, *, is_delive
         raise Failure("Name one message, or with --since the moment from which on all are sent again.")
     with connect(url) as client:
         if message:
-            answer(client.post(f"/webhooks/messages/{quote(message)}/replay"))
+            answer(client.post(f"{_path('messages', message)}/replay"))
             say(f"{message} is sent again. See what comes: pinion webhook show {message}")
             return
         state = "delivered" if is_delivered else "dead"
@@ -67,7 +68,7 @@ def discard(message: str | None, before: str | None, url: str | None) -> None:
         raise Failure("Name one message, or with --before the moment until which all that were given up are deleted.")
     with connect(url) as client:
         if message:
-            gone = client.delete(f"/webhooks/messages/{quote(message)}")
+            gone = client.delete(_path("messages", message))
             if not gone.is_success:
                 answer(gone)
             say(f"Deleted {message}.")
@@ -93,13 +94,13 @@ def add(address: str, url: str | None) -> None:
 
 def change(endpoint: str, url: str | None, *, is_disabled: bool) -> None:
     with connect(url) as client:
-        answer(client.patch(f"/webhooks/endpoints/{quote(endpoint)}", json={"disabled": is_disabled}))
+        answer(client.patch(_path("endpoints", endpoint), json={"disabled": is_disabled}))
     say(f"{endpoint} is {'disabled' if is_disabled else 'in use'}.")
 
 
 def remove(endpoint: str, url: str | None) -> None:
     with connect(url) as client:
-        gone = client.delete(f"/webhooks/endpoints/{quote(endpoint)}")
+        gone = client.delete(_path("endpoints", endpoint))
         if not gone.is_success:
             answer(gone)
     say(f"Deleted {endpoint}.")
@@ -108,7 +109,7 @@ def remove(endpoint: str, url: str | None) -> None:
 def send_test(endpoint: str, url: str | None) -> None:
     """Failure unless the endpoint took the message."""
     with connect(url) as client:
-        fired = answer(client.post(f"/webhooks/endpoints/{quote(endpoint)}/test"))
+        fired = answer(client.post(f"{_path('endpoints', endpoint)}/test"))
         message = _tried(client, fired["id"])
     if message["state"] != "delivered":
         raise Failure(f"{message['url']} did not take it: {message['answer']}{_response(message)}")
@@ -123,11 +124,18 @@ def rotate(overlap_hours: float, url: str | None) -> None:
     print(made["key"])
 
 
+def _path(kind: str, its_id: str) -> str:
+    """Of one of them: what is no id, as `../endpoints`, might lead to something else."""
+    if not _ID.fullmatch(its_id):
+        raise Failure(f"{its_id!r} is no id: see pinion webhook {'list' if kind == 'messages' else kind}")
+    return f"/webhooks/{kind}/{its_id}"
+
+
 def _tried(client: httpx.Client, message_id: str) -> dict[str, Any]:
     """A message that had its one attempt."""
     deadline = time.monotonic() + _TEST_SECONDS
     while True:
-        message = answer(client.get(f"/webhooks/messages/{message_id}"))
+        message = answer(client.get(_path("messages", message_id)))
         if message["state"] in ("delivered", "dead"):
             return message
         if time.monotonic() > deadline:

@@ -1,12 +1,14 @@
 """What `pinion webhook` and others make of what a person types."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cli.failure import Failure
 from cli.moments import moment
-from cli.webhooks import _response, replay
+from cli.push import check_name
+from cli.webhooks import _response, remove, replay, send_test, show_message
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -44,6 +46,22 @@ def test_one_message_is_replayed_or_all_since_amoment(
 ) -> None:
     with pytest.raises(Failure, match="Name one message"):
         replay(message, since, None, is_delivered=is_delivered)
+
+
+@pytest.mark.parametrize("command", [show_message, remove, send_test])
+@pytest.mark.parametrize("text", ["", "..", "../../models/ada/echo", "a?b", "a/b"])
+def test_what_is_no_id_is_asked_of_no_server(command: Callable[[str, str], None], text: str) -> None:
+    with pytest.raises(Failure, match="is no id"):
+        command(text, "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "echo", "ada/", "/echo", "ada/echo/x", "ada/echo:1", "ada/..", "../ada", "ada/echo?x"]
+)
+def test_what_is_no_name_of_a_model_is_refused(text: str) -> None:
+    check_name("ada-1/echo_2.0")
+    with pytest.raises(Failure, match="is no name of a model"):
+        check_name(text)
 
 
 def test_what_a_receiver_answered_cannot_steer_the_terminal() -> None:
