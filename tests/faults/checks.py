@@ -40,13 +40,13 @@ def refusals_say_when_to_come_again(seen: Seen) -> Iterable[str]:
 
 
 def streams_tell_the_output(seen: Seen) -> Iterable[str]:
-    """I6: what a stream has told is the output of what has succeeded; of anything else it is the beginning, or more."""
+    """I6: what a stream has told is the output of what has succeeded; of anything else it is that, or more."""
     for order in seen.orders:
         if not order.final or order.was_begun_again:
             continue
         output = "".join(order.final.get("output") or [])
-        is_partial = order.said.startswith(output) or output.startswith(order.said)
-        if order.said != output and not (is_partial and order.final["status"] != "succeeded"):
+        is_more = order.said.startswith(output) and order.final["status"] != "succeeded"
+        if order.said != output and not is_more:
             yield f"{order.id} ({order.final['status']}) streamed {order.said!r} but said {output!r}"
 
 

@@ -21,7 +21,7 @@ from shared.queue import open_redis
 from shared.settings import Settings
 from shared.tables import Prediction
 from tests.database_fixtures import until
-from tests.faults.canary import SECRETS, leaks, told_by_services, told_to
+from tests.faults.canary import SECRETS, leaks, told_by_apis, told_by_services, told_to
 from tests.faults.checks import violations
 from tests.faults.client import Client
 from tests.faults.history import Order
@@ -161,6 +161,7 @@ class Trial:
     async def _told(self) -> dict[str, str]:
         """By services, to clients and to their receiver."""
         told = await asyncio.to_thread(told_by_services, self.stack)
+        told |= await told_by_apis(self.stack.apis, self.client.orders)
         for client in self.clients:
             told |= told_to(*client.orders)
         bodies = "".join(delivery.body.decode() for delivery in self.receiver.deliveries)

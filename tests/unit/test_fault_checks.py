@@ -162,6 +162,15 @@ def test_a_check_finds_what_it_is_for(seen: Seen, check: str) -> None:
     assert found(seen) == {check} | also.get(check, set())
 
 
+@pytest.mark.parametrize(("told", "broken"), [(1, {"streams_tell_the_output"}), (2, set()), (3, set())])
+def test_a_stream_of_what_has_failed_tells_all_that_is_kept_of_it(seen: Seen, told: int, broken: set[str]) -> None:
+    order = seen.orders[0]
+    seen.now["A"] = order.final = {**final(seen), "status": "failed"}
+    order.heard[:2] = [Event("output", f"1:{place}", f"a:{place} ") for place in range(told)]
+    seen.told["a"][-1] = delivery(order, 2, "failed", ["a:0 ", "a:1 "])
+    assert found(seen) == broken
+
+
 def test_an_end_that_is_told_to_nobody_is_found(seen: Seen) -> None:
     is_told_of_no_end(seen)
     assert found(seen) == {"receivers_are_told"}

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.database_fixtures import until
+from tests.faults.canary import leaks, told_by_apis
 from tests.faults.history import Order
 from tests.faults.holdings import Holdings
 from tests.faults.line import Line
@@ -34,6 +35,23 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"not yours" if is_known else b"nothing")
 
     do_POST = do_GET
+
+http.server.HTTPServer(("127.0.0.1", {port}), Api).serve_forever()
+"""
+_TALKER = """
+import http.server
+
+TOLD = {{
+    "/metrics": "token {secret}1",
+    "/v1/webhooks/messages": '{{"results": [{{"id": "m", "prediction": "A"}}, {{"id": "n", "prediction": "B"}}]}}',
+    "/v1/webhooks/messages/m": "answered {secret}2",
+}}
+
+class Api(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path in TOLD or self.path == "/livez" else 404)
+        self.end_headers()
+        self.wfile.write(TOLD.get(self.path, "").encode())
 
 http.server.HTTPServer(("127.0.0.1", {port}), Api).serve_forever()
 """
@@ -124,6 +142,15 @@ async def test_a_stranger_who_is_told_of_what_is_not_theirs_is_found(service: Se
     assert await told_to_stranger("token", [service], [Order("a", {}, id="nobodys")]) == []
     found = await told_to_stranger("token", [service], [Order("a", {}, id="ours")])
     assert [each for each in found if "not yours" in each]
+
+
+async def test_a_secret_in_metrics_or_in_the_log_of_messages_is_found(service: Service) -> None:
+    (service.code / "acts.py").write_text(_TALKER.format(port=service.port, secret="whsec_"))
+    service.start()
+    with feeling([service]) as pulse:
+        await heard(pulse, 1)
+    told = await told_by_apis([service], [Order("a", {}, id="A")])
+    assert list(leaks(told, ["whsec_"])) == ["the metrics of acts has whsec_…", "the delivery log has whsec_…"]
 
 
 def test_a_process_that_outlives_its_service_is_found() -> None:
