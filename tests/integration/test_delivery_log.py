@@ -110,7 +110,7 @@ async def test_an_attempt_tells_what_could_not_be_connected_to(
     assert (attempt["address"], attempt["status"]) == ("127.0.0.1", None)
 
 
-async def test_where_nothing_was_connected_to_no_address_is_told(
+async def test_where_nothing_was_connected_to_no_address_is_told_but_who_had_signed(
     client: httpx.AsyncClient, rows: Rows, sender: Sender, receiver: Receiver
 ) -> None:
     await send(rows, sender, await owing(rows, receiver.url))
@@ -119,6 +119,7 @@ async def test_where_nothing_was_connected_to_no_address_is_told(
         await send(rows, Sender(sender.settings, rows.database, guarded, new_id()), row)
     [attempt] = await log_of(client, row.id)
     assert (attempt["answer"], attempt["address"]) == ("address not allowed by policy", None)
+    assert attempt["signed_by"] == [key_id(rows.secret)]
 
 
 async def test_a_turn_that_passed_was_sent_nowhere_and_signed_by_nothing(
