@@ -64,9 +64,20 @@ class Order:
         return any(event.name == "done" for event in self.heard)
 
     @property
+    def takes(self) -> list[list[Event]]:
+        """The items of its stream, anew after each word that another attempt has begun."""
+        takes: list[list[Event]] = [[]]
+        for event in self.heard:
+            if event.name == "output":
+                takes[-1].append(event)
+            elif event.name == "error" and "started again" in event.data:
+                takes.append([])
+        return takes
+
+    @property
     def was_begun_again(self) -> bool:
         """Whether the stream said that another attempt has begun."""
-        return any(event.name == "error" and "started again" in event.data for event in self.heard)
+        return len(self.takes) > 1
 
     def moment(self, name: str) -> float:
         """When it was created, started or completed, by the clock of the database."""

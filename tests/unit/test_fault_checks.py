@@ -162,6 +162,29 @@ def test_a_check_finds_what_it_is_for(seen: Seen, check: str) -> None:
     assert found(seen) == {check} | also.get(check, set())
 
 
+_AGAIN = [Event("error", "2:-2", '{"detail": "The prediction was started again."}'), Event("done", "2:-1", "{}")]
+_FIRST = [Event("output", "1:0", "a:0 "), Event("output", "1:1", "a:x ")]
+_SECOND = [Event("output", "2:0", "a:0 "), Event("output", "2:1", "a:1 "), Event("done", "2:2", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("heard", "broken"),
+    [
+        ([*_FIRST, *_AGAIN], set()),
+        ([*_FIRST, _AGAIN[0], *_SECOND], set()),
+        ([_FIRST[1], *_AGAIN], {"streams_have_no_gap"}),
+        ([_FIRST[0], _SECOND[1], *_AGAIN], {"streams_have_no_gap"}),
+        ([*_FIRST, _AGAIN[0], *_SECOND[1:]], {"streams_have_no_gap", "streams_tell_the_output"}),
+        ([*_FIRST, _AGAIN[0], _SECOND[0], _SECOND[2]], {"streams_tell_the_output"}),
+    ],
+)
+def test_a_stream_that_was_begun_again_has_no_gap_before_that_and_is_whole_afterwards(
+    seen: Seen, heard: list[Event], broken: set[str]
+) -> None:
+    seen.orders[0].heard = heard
+    assert found(seen) == broken
+
+
 @pytest.mark.parametrize(("told", "broken"), [(1, {"streams_tell_the_output"}), (2, set()), (3, set())])
 def test_a_stream_of_what_has_failed_tells_all_that_is_kept_of_it(seen: Seen, told: int, broken: set[str]) -> None:
     order = seen.orders[0]
