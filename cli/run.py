@@ -60,7 +60,7 @@ def _show(client: httpx.Client, prediction: dict[str, Any], schema: Schema) -> d
     ended = _wait(client, prediction)
     if ended["status"] == "succeeded" and not is_told:
         if stream:
-            say("The prediction was started again. This is its output:")
+            say("The prediction was started again, or its stream broke off. This is its output:")
         print(render(ended.get("output"), separator), flush=True)
     return ended
 
@@ -127,7 +127,7 @@ class _Printer:
 
     def __init__(self, separator: str) -> None:
         self.last_id = ""
-        self.is_whole = True
+        self.is_whole = False
         self._separator = separator
         self._last = ""
 

@@ -120,6 +120,21 @@ def test_one_that_was_started_again_while_it_was_streamed_is_shown_whole(
     assert "started again" in shown.err
 
 
+def test_what_a_stream_that_never_said_that_it_is_done_has_left_out_is_shown(
+    script: Script, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "_MOST_RECONNECTS", 0)
+    streaming = prediction("starting", urls={"stream": "https://elsewhere.example/v1/streams/s1"})
+    script.answers = [
+        FOUND,
+        ("POST", "/v1/predictions", 201, streaming),
+        ("GET", "/v1/streams/s1", 200, b"event: output\nid: 1:0\ndata: fo\n\n"),
+        ("GET", "/v1/predictions/p1", 200, prediction("succeeded", output=["fo", "ur"])),
+    ]
+    run("ada/echo", ["times=2"], None, url)
+    assert capsys.readouterr().out == "fo\nfour\n"
+
+
 @pytest.mark.parametrize(("policy", "method"), [("always", "PATCH"), (None, "GET")])
 def test_when_a_models_predictions_are_run_again_is_set_or_only_shown(
     script: Script, url: str, capsys: pytest.CaptureFixture[str], policy: str | None, method: str
