@@ -63,6 +63,7 @@ _SHOWN_MODEL: dict[str, Any] = {
     "name": "tiny-t5",
     "description": "Spells numbers",
     "visibility": "public",
+    "rerun": "before_output",
     "is_official": False,
     "github_url": None,
     "paper_url": None,
