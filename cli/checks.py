@@ -19,8 +19,8 @@ _TOOLS = (
     ("lint-imports",),
 )
 
-_SHARED = ("--numprocesses", "3", "--dist", "loadgroup")
-"""Each of the two ways to run Pinion has a process, and the rest a third: see tests/conftest.py. They often wait."""
+_SHARED = ("--numprocesses", "3")
+"""Who gets what is said in tests/shares.py. One more than there are cores, because tests often wait."""
 
 _FAULTS = ("tests/faults", "tests/integration/test_senders.py")
 """The latter kills senders more often than there is time for in every change."""

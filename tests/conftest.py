@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from httpx._transports import default as httpx_transports
 
-from tests.database_fixtures import BACKENDS
 from tests.file_server import FileServer, serving_files
 from tests.receiver import Receiver, SlowReceiver, receiving, receiving_slowly
+from tests.shares import Shares
 
 _read_authorities = httpx_transports.create_ssl_context
 
@@ -45,19 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of three processes two take a backend each, so that its servers start once; the rest goes file by file."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
     if not config.getoption("--slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
 
 
-def _group(item: pytest.Item) -> str:
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    together = "faults" if item.path.parent.name == "faults" else item.path.name
-    return next((value for value in parameters if value in BACKENDS), together)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    """Its own groups by marks are not seen since a test's id cannot be changed any more."""
+    return Shares(config, log)
 
 
 @pytest.fixture
