@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared import crash
+from shared.contract import Rerun
 from tests.faults.service import Service
-from tests.faults.stack import LEASE_SECONDS
+from tests.faults.stack import LEASE_SECONDS, MODEL
 from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.slow
@@ -83,8 +84,13 @@ async def kill_a_model(trial: Trial, dice: random.Random) -> None:
         models[0].kill()
 
 
+async def say_what_runs_again(trial: Trial, dice: random.Random) -> None:
+    """No fault, but it decides what the next ones do."""
+    await asyncio.to_thread(trial.stack.command, "model", "rerun", MODEL, dice.choice(list(Rerun)))
+
+
 FAULTS: tuple[Fault, ...] = (
-    *(kill, stop, freeze, crash_somewhere, cut_off, slow_down, kill_a_model),
+    *(kill, stop, freeze, crash_somewhere, cut_off, slow_down, kill_a_model, say_what_runs_again),
     *(empty_redis, kill_redis, freeze_redis, stop_postgres, freeze_postgres),
 )
 
@@ -109,8 +115,10 @@ async def test_row_57_faults_picked_at_random(trial: Trial, request: pytest.Fixt
         await asyncio.to_thread(trial.stack.heal)
     ordering.cancel()
     await asyncio.gather(ordering, return_exceptions=True)
+    await asyncio.to_thread(trial.stack.command, "model", "rerun", MODEL, Rerun.BEFORE_OUTPUT)
     trial.begins()
-    print(f"seed {seed}: {len(done)} faults, {len(trial.client.orders)} orders")
+    again = sum(order.was_begun_again for order in trial.client.orders)
+    print(f"seed {seed}: {len(done)} faults, {len(trial.client.orders)} orders, {again} streams begun again")
     await trial.judged(bound=30.0)
 
 
