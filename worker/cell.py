@@ -130,7 +130,7 @@ async def open_cell(source: Path, python: Path, enclosure: Enclosure | None) -> 
 
 
 def _open(source: Path, python: Path, enclosure: Enclosure | None) -> Cell:
-    _remove_abandoned()
+    remove_abandoned()
     draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX))
     lock = open_lock(draft / "lock")
     try_lock(lock)
@@ -145,8 +145,8 @@ def _open(source: Path, python: Path, enclosure: Enclosure | None) -> Cell:
         raise
 
 
-def _remove_abandoned() -> None:
-    """Of those whose worker was killed: nobody holds their lock."""
+def remove_abandoned() -> None:
+    """The cells of workers that were killed, which hold no lock any more, and whoever is left in them. Blocks."""
     for scratch in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # just being removed
             if scratch.lstat().st_uid != os.getuid():

@@ -27,6 +27,7 @@ from shared.tables import DONE_WITH, Leadership, Model, Prediction, Version, Web
 from shared.tasks import end
 from worker import life_sign
 from worker.abandoned import reason_to_fail
+from worker.cell import remove_abandoned
 from worker.claims import released
 from worker.files import existing_folders
 from worker.idle_queues import close_idle_queues
@@ -114,7 +115,7 @@ class Sweep:
         self._grace_seconds = max(waited - TICK_SECONDS, self._grace_seconds - waited, 0.0)
 
     async def _notice_the_dead(self) -> None:
-        """What processes of this host had when they died, however silently, is free at once."""
+        """What processes of this host had when they died, however silently, is free at once; what they began ends."""
         dead = life_sign.dead(self.settings.home)
         if not dead:
             return
@@ -123,6 +124,7 @@ class Sweep:
             await transaction.execute(update(Worker).where(Worker.id.in_(dead)).values(is_lost=True))
             await transaction.execute(released(dead))
             await transaction.execute(update(Leadership).where(Leadership.holder.in_(dead)).values(until=clock()))
+        await asyncio.to_thread(remove_abandoned)
         life_sign.bury(self.settings.home, dead)
 
     async def _lead(self) -> bool:

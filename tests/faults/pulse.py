@@ -59,7 +59,7 @@ class Pulse:
                 known = process
             elif self._is_over.wait(_PAUSE_SECONDS):  # who has just died is not known to be dead at once
                 return
-            if known is process and api.is_up and api.undisturbed_since == since:
+            if known is process is api.process and api.is_up and api.undisturbed_since == since:
                 self.beats.append(Beat(api.name, is_answer, seconds))
 
     def stop(self) -> None:

@@ -144,6 +144,7 @@ async def test_row_12_a_worker_told_to_stop_twice_with_a_model_that_is_always_ru
 async def test_row_13_a_worker_frozen_for_longer_than_its_lease(trial: Trial) -> None:
     worker = trial.stack.workers[0]
     orders = await trial.ordering(worker.models, tokens=0, seconds=1.0)
+    orders += await trial.started(4, tokens=0, seconds=1.0)  # the model may have been up from the start
     worker.signal(signal.SIGSTOP)
     trial.begins()
     await trial.crowded(lambda: all(order.final for order in orders), 2 * LEASE_SECONDS + len(orders))

@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +16,7 @@ from sqlalchemy import Row, func, insert, select
 from shared import lifecycle
 from shared.contract import Status, VersionStatus, WebhookEvent
 from shared.database import Database, clock
+from shared.file_lock import open_lock, try_lock
 from shared.ids import new_id
 from shared.lifecycle import Progress
 from shared.live import Chunk, channel, replay
@@ -314,6 +318,24 @@ async def test_a_worker_of_another_host_is_not_judged_by_a_lock_that_may_not_be_
     sign_of(settings.home, worker_id).write_text("another host")
     await sweep.tick()
     assert not await is_lost(rows, worker_id)
+
+
+async def test_what_models_of_a_dead_worker_left_goes_when_it_is_noticed(
+    settings: Settings, rows: Rows, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    places = {name: tmp_path / f"pinion-model-{name}" for name in ("left", "used")}
+    for place in places.values():
+        (place / "tmp").mkdir(parents=True)
+        (place / "lock").touch()
+    leave_sign(settings, await add_worker(rows, HOST))
+    used = open_lock(places["used"] / "lock")
+    assert try_lock(used)
+    left = subprocess.Popen(["sleep", "600"], env={"TMPDIR": str(places["left"] / "tmp")})
+    await sweep.tick()
+    os.close(used)
+    assert await asyncio.to_thread(left.wait, 10) == -signal.SIGKILL
+    assert [place.exists() for place in places.values()] == [False, True]
 
 
 async def test_a_worker_of_this_host_that_holds_its_lock_lives(settings: Settings, rows: Rows, sweep: Sweep) -> None:
