@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -331,10 +330,10 @@ async def test_what_models_of_a_dead_worker_left_goes_when_it_is_noticed(
     leave_sign(settings, await add_worker(rows, HOST))
     used = open_lock(places["used"] / "lock")
     assert try_lock(used)
-    left = subprocess.Popen(["sleep", "600"], env={"TMPDIR": str(places["left"] / "tmp")})
+    left = await asyncio.create_subprocess_exec("sleep", "600", env={"TMPDIR": str(places["left"] / "tmp")})
     await sweep.tick()
     os.close(used)
-    assert await asyncio.to_thread(left.wait, 10) == -signal.SIGKILL
+    assert await left.wait() == -signal.SIGKILL
     assert [place.exists() for place in places.values()] == [False, True]
 
 
