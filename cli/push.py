@@ -76,7 +76,8 @@ def check_folder(folder: Path) -> None:
 
 def check_name(model: str) -> None:
     if not _NAME.fullmatch(model):
-        raise Failure(f"{model} is no name of a model: write it as owner/name.")
+        rule = "write it as owner/name, in lower-case letters, digits, dots, dashes and underscores"
+        raise Failure(f"{model} is no name of a model: {rule}.")
 
 
 def _read(folder: Path, *, may_lead_out: bool) -> list[Entry]:
