@@ -34,7 +34,8 @@ def create_many(instance: Instance, api: Api, receiver: Receiver) -> list[str]:
     model = instance.model("sleeps_in_c")
     wanted = {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
     ids = [api.create(model, more=wanted, seconds=seconds)["id"] for seconds in (1.0, *[0.2] * WAITING)]
-    api.until_status(ids[0], "processing")
+    # A worker that other tests have killed again and again is started anew after longer and longer waits.
+    api.until_status(ids[0], "processing", seconds=60.0)
     assert statuses(api, ids) == ["processing"] + ["starting"] * WAITING
     return ids
 
