@@ -24,9 +24,10 @@ COUNTED = "1 2 3 4 5 6 7 8 9 10 "
 
 @pytest.fixture(autouse=True)
 def started(instance: Instance) -> None:
-    """Up again, if a test before has ended it."""
+    """Up again, if a test before has ended it; what was killed again and again is started after longer waits."""
     if not instance.is_up:
         instance.start()
+    until(lambda: all(instance.processes(role) for role in ("api", "predict", "deliver")), seconds=60.0)
 
 
 def create_many(instance: Instance, api: Api, receiver: Receiver) -> list[str]:
@@ -34,8 +35,7 @@ def create_many(instance: Instance, api: Api, receiver: Receiver) -> list[str]:
     model = instance.model("sleeps_in_c")
     wanted = {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
     ids = [api.create(model, more=wanted, seconds=seconds)["id"] for seconds in (1.0, *[0.2] * WAITING)]
-    # A worker that other tests have killed again and again is started anew after longer and longer waits.
-    api.until_status(ids[0], "processing", seconds=60.0)
+    api.until_status(ids[0], "processing")
     assert statuses(api, ids) == ["processing"] + ["starting"] * WAITING
     return ids
 
