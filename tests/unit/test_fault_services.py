@@ -109,12 +109,18 @@ async def test_an_api_that_does_not_say_that_it_lives_is_found(service: Service)
     assert [each for each in pulse.missed(crowding=1e-6) if "were late" in each]
 
 
-async def test_a_model_process_that_is_gone_is_missed_unless_its_worker_is_another(service: Service) -> None:
+async def held_at_first(service: Service) -> Holdings:
+    """What was noted of it as a worker with a model."""
     (service.code / "acts.py").write_text(_WORKER)
     service.start()
     holdings = Holdings()
     await until(service.models)
     holdings.note([service])
+    return holdings
+
+
+async def test_a_model_process_that_is_gone_is_missed_unless_its_worker_is_another(service: Service) -> None:
+    holdings = await held_at_first(service)
     assert list(holdings.lost_models([service])) == []
     [model] = service.models()
     model.kill()
@@ -125,11 +131,7 @@ async def test_a_model_process_that_is_gone_is_missed_unless_its_worker_is_anoth
 
 
 async def test_descriptors_that_pile_up_are_found(service: Service) -> None:
-    (service.code / "acts.py").write_text(_WORKER)
-    service.start()
-    holdings = Holdings()
-    await until(service.models)
-    holdings.note([service])
+    holdings = await held_at_first(service)
     assert list(holdings.leaked_descriptors([service])) == []
     os.kill(service.handle.pid, signal.SIGUSR1)
     await until(lambda: list(holdings.leaked_descriptors([service])))
