@@ -75,8 +75,7 @@ class Connections:
             below = connection.sync_connection  # the asynchronous way to the driver would cost a switch of greenlets
             if below and _is_alive(below.connection.driver_connection, below.info):
                 return connection
-            await connection.invalidate()
-            await self._give_back(connection)
+            await self._put_away(_discard(connection))
         return None
 
     async def _open(self, kind: "_Kind") -> AsyncConnection:
@@ -89,8 +88,12 @@ class Connections:
             raise
 
     async def _give_back(self, connection: AsyncConnection) -> None:
-        """To the engine. A cancellation goes on without waiting, and costs the pool no place."""
-        await asyncio.shield(self._closed_later(connection.close()))
+        """To the engine."""
+        await self._put_away(connection.close())
+
+    async def _put_away(self, closing: Coroutine[Any, Any, None]) -> None:
+        """A cancellation goes on without waiting, and costs the pool no place."""
+        await asyncio.shield(self._closed_later(closing))
 
     def _closed_later(self, closing: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(closing)
@@ -107,6 +110,12 @@ class _Kind:
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
     return await engine.connect()
+
+
+async def _discard(connection: AsyncConnection) -> None:
+    """The engine opens another one in its place."""
+    await connection.invalidate()
+    await connection.close()
 
 
 async def _close_when_open(opening: "asyncio.Task[AsyncConnection]") -> None:

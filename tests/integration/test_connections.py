@@ -132,6 +132,29 @@ async def test_idle_connections_that_the_server_ended_are_lent_to_nobody(
     assert taken(engine) == 0
 
 
+@pytest.mark.usefixtures("on_a_server")
+async def test_who_is_cut_short_while_a_dead_connection_is_put_away_takes_none_away(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections, invalidate, begun = Connections(engine, spares=1), AsyncConnection.invalidate, asyncio.Event()
+
+    async def invalidated(connection: AsyncConnection) -> None:
+        begun.set()
+        await asyncio.sleep(0)
+        await invalidate(connection)
+
+    monkeypatch.setattr(AsyncConnection, "invalidate", invalidated)
+    spare = await used(connections)
+    (await spare.get_raw_connection()).driver_connection.terminate()
+    taking = asyncio.create_task(used(connections))
+    await begun.wait()
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    await connections.close()
+    assert taken(engine) == 0
+
+
 async def is_true(known: bool) -> bool:
     return known
 
