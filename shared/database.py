@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property, partial
+from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from shared.queue import RedisPool, Sendable, open_redis
 from shared.settings import Settings
 from shared.tables import Timestamp
 from shared.vault import Vault, open_vault
+from shared.write_turn import WriteTurn
 
 _SEND_SECONDS = 2.0
 """A Redis that hangs must not hold up whoever has just committed."""
@@ -139,8 +141,8 @@ class Database:
         self._connections = Connections(self._engine, settings.database_pool // 5)
         self.address = settings.address
         self._settings = settings
-        # SQLite has one writer, and whoever finds it busy sleeps and looks again, up to a tenth of a second each time.
-        self._turn = asyncio.Lock() if settings.database_url.startswith("sqlite") else None
+        file = self._engine.url.database if self._engine.dialect.name == "sqlite" else None
+        self._turn = WriteTurn(Path(file)) if file else None
         self._patience = patience
         self._silent_until = 0.0
         self.redis = redis
@@ -151,17 +153,20 @@ class Database:
         return open_vault(self._settings)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commit on leaving, then send what was collected; on an exception neither happens."""
-        async with self._writing(), self._connections.transactional() as connection:
+    async def transaction(self, *, can_wait: bool = False) -> AsyncIterator[Transaction]:
+        """Commit on leaving, then send what was collected; on an exception neither happens.
+
+        What can wait lets other writes of this process pass where only one can write.
+        """
+        async with self._writing(can_wait), self._connections.transactional() as connection:
             transaction = Transaction(connection, self)
             yield transaction
         await self.send(transaction.outbox)
 
     @asynccontextmanager
-    async def single_statement(self) -> AsyncIterator[Transaction]:
+    async def single_statement(self, *, can_wait: bool = False) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
-        async with self._writing(), self._connections.autocommit() as connection:
+        async with self._writing(can_wait), self._connections.autocommit() as connection:
             transaction = Transaction(connection, self)
             yield transaction
         await self.send(transaction.outbox)
@@ -173,19 +178,19 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
+    async def _writing(self, can_wait: bool) -> AsyncIterator[None]:
         if self._turn is None:
             yield
             return
+        waiting = asyncio.timeout(self._patience.checkout)
         try:
-            async with asyncio.timeout(self._patience.checkout):
-                await self._turn.acquire()
+            async with waiting, self._turn.taken(can_wait=can_wait):
+                waiting.reschedule(None)
+                yield
         except TimeoutError as error:
+            if not waiting.expired():
+                raise
             raise PoolTimeoutError("another write took too long") from error
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def send(self, outbox: list[Sendable]) -> bool:
         """Everything in one round trip; a failure costs time, never a prediction. Whether Redis has taken it."""
@@ -210,6 +215,8 @@ class Database:
     async def close(self) -> None:
         await self._connections.close()
         await self._engine.dispose()
+        if self._turn:
+            self._turn.close()
 
 
 @asynccontextmanager

@@ -28,6 +28,11 @@ def try_lock(descriptor: int, *, is_shared: bool = False) -> bool:
     return True
 
 
+def unlock(descriptor: int) -> None:
+    """Give a lock back, if it is ours."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 @contextmanager
 def shared_lock(file: Path) -> Iterator[None]:
     """Have a lock together with others, and wait for whoever has it alone; blocks."""

@@ -89,12 +89,14 @@ class Sender:
     _receivers: Receivers = field(default_factory=Receivers)
     _secrets: dict[str, tuple[float, list[str]]] = field(default_factory=dict)
 
-    async def deliver(self, queue: BellWorker, lane: str) -> None:
+    async def deliver(self, queue: BellWorker, lane: str, *, is_news: bool = True) -> None:
         """Ends when nothing is due, or the lane is somebody else's or has to wait; then lanes that waited follow."""
         waited_for = self._receivers.waited_for(lane)
         following = self._receivers.next_lane(waited_for.account) if waited_for else (lane, None)
+        can_wait = bool(waited_for) or not is_news
         while following:
-            following = await self._work_off(*following)
+            following = await self._work_off(*following, can_wait=can_wait)
+            can_wait = True
 
     async def release(self) -> None:
         """Leaves to others what it was about to deliver when it was stopped; without a database they wait for it."""
@@ -102,17 +104,17 @@ class Sender:
             async with asyncio.timeout(_RELEASE_SECONDS), self.database.transaction() as transaction:
                 await transaction.execute(claims.released([self.id]))
 
-    async def _work_off(self, lane: str, waited_for: Receiver | None) -> tuple[str, Receiver] | None:
+    async def _work_off(self, lane: str, waited_for: Receiver | None, *, can_wait: bool) -> tuple[str, Receiver] | None:
         """Send what is due; the answer is a lane that waited for the place which is free now."""
         receiver, has_turn = waited_for, waited_for is not None
         with receiver.place() if receiver else nullcontext():  # nobody overtakes it while it is claimed
-            message = await self._claim_alone(lane)
+            message = await self._claim_alone(lane, can_wait)
         while message:
             receiver = self._receivers.of(message.account_id, message.host)
             if receiver.is_full or (receiver.is_waited_for and not has_turn):
                 if not await self._put_back(message, receiver):
                     return None
-                message = await self._claim_alone(lane)
+                message = await self._claim_alone(lane, can_wait=True)
                 continue
             with receiver.place():
                 crash.at("before_post")
@@ -122,8 +124,8 @@ class Sender:
             crash.at("after_note")
         return self._receivers.next_lane(receiver.account) if receiver else None
 
-    async def _claim_alone(self, lane: str) -> Row[Any] | None:
-        async with self.database.single_statement() as transaction:
+    async def _claim_alone(self, lane: str, can_wait: bool) -> Row[Any] | None:
+        async with self.database.single_statement(can_wait=can_wait) as transaction:
             return await self._claim(transaction, lane)
 
     @property
@@ -132,8 +134,8 @@ class Sender:
         return timedelta(seconds=self.settings.webhook_timeout_seconds + _CLAIM_MARGIN_SECONDS)
 
     async def _settle_and_claim(self, message: Row[Any], outcome: Outcome) -> Row[Any] | None:
-        """Note what came of a message, and take the next one of its lane."""
-        async with self.database.transaction() as transaction:
+        """Note what came of a message, and take the next one of its lane; receivers that fail hold up no others."""
+        async with self.database.transaction(can_wait=not outcome.is_delivered) as transaction:
             await self._settle(transaction, message, outcome)
             return await self._claim(transaction, message.lane)
 
@@ -157,7 +159,7 @@ class Sender:
         return False
 
     async def _change(self, message: Row[Any], changes: dict[str, Any]) -> None:
-        async with self.database.single_statement() as transaction:
+        async with self.database.single_statement(can_wait=True) as transaction:
             await transaction.execute(update(WebhookMessage).where(_is_mine(message)).values(**changes))
 
     async def _take_turn(self, message: Row[Any], receiver: Receiver) -> Outcome:

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
 
+from shared import write_turn
 from shared.settings import Settings
 from worker.surroundings import RUNTIME
 
-_DATABASE_FILES = ("", "-wal", "-shm", "-journal")
-"""What SQLite adds to the name of a database for the files beside it."""
+_DATABASE_FILES = ("", "-wal", "-shm", "-journal", *write_turn.FILES)
+"""What SQLite and we add to the name of a database for the files beside it."""
 
 
 def kept_places(settings: Settings) -> tuple[Path, ...]:

@@ -171,7 +171,8 @@ async def deliver(settings: Settings) -> None:
         stack.push_async_callback(notes.close)
         sender = Sender(settings, notes, client, name)
         for queue in (DELIVER_QUEUE, DUE_QUEUE):
-            await queues.take(queue, "deliver", sender.deliver, PLACES)
+            job = partial(sender.deliver, is_news=queue == DELIVER_QUEUE)
+            await queues.take(queue, "deliver", job, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
         sweep = Sweep(settings, database, name, partial(sender.deliver, queues.workers[DELIVER_QUEUE]))
         await queues.drain(await _until_stopped(sweep.run))

@@ -113,6 +113,26 @@ async def test_an_account_with_many_hosts_that_do_not_answer_leaves_places_for_o
     assert slow_receiver.most_at_once == receivers.PLACES // 2
 
 
+async def test_where_one_writes_at_a_time_what_is_new_is_claimed_before_what_is_sent_again(
+    rows: Rows, sender: Sender, slow_receiver: SlowReceiver
+) -> None:
+    if sender.database.joins_writes:
+        pytest.skip("Postgres lets many write at a time")
+    *others, quiet = hosts(slow_receiver.url, 11)
+    again = [each for url in others for each in await owing(rows, url, 2)]
+    [new] = await owing(rows, quiet, 1)
+    async with sender.database.transaction():
+        jobs = [asyncio.create_task(sender.deliver(NO_QUEUE, row.id, is_news=False)) for row in again]
+        await asyncio.sleep(0)
+        jobs.append(asyncio.create_task(sender.deliver(NO_QUEUE, new.id)))
+        await asyncio.sleep(0)
+    await until(lambda: len(slow_receiver.deliveries) == len(jobs))
+    *claims, claim = [(await rows.messages(row.id))[0].next_attempt_at for row in (*again, new)]
+    slow_receiver.may_answer.set()
+    await asyncio.gather(*jobs)
+    assert sum(each < claim for each in claims) <= 1
+
+
 async def test_what_is_sent_again_and_what_is_new_wait_in_lines_of_their_own(
     rows: Rows, sender: Sender, slow_receiver: SlowReceiver
 ) -> None:
