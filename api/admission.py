@@ -127,7 +127,7 @@ class Admission:
     def _has_less_than_its_share(self, request: Request) -> bool:
         """Of the places of a version. It is let in although all are taken: nobody is shut out by others."""
         waiting = self._load.accounts_of[_queue(request.kind, request.version_id)]
-        others = sum(account_id != request.account_id for account_id in waiting)
+        others = sum(account_id != request.account_id and number > 0 for account_id, number in waiting.items())
         return waiting[request.account_id] < max(1, self._limits.model_backlog_max // (others + 1))
 
     async def _count(self) -> None:

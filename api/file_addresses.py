@@ -20,7 +20,7 @@ def complaint(allowed_networks: Sequence[IPNetwork]) -> Callable[[str], str | No
             return no_uri
         try:
             if data_urls.is_data(url):
-                data_urls.decoded(url)
+                data_urls.check(url)
                 return None
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port

@@ -25,7 +25,7 @@ HEALTHY, PER_SECOND = 150, 10
 DEAD = 250
 Measure = Callable[[int, str], Coroutine[Any, Any, list[Figures]]]
 """From the number of rounds and the token of a second account to the figures of each round."""
-HOSTS = {"a dead one": 1, "sixty dead ones": 60}
+HOSTS = {"one dead": 1, "sixty dead": 60}
 """To so many hosts, as the sender tells them apart, these messages are owed."""
 
 
@@ -69,7 +69,7 @@ def _wanted(version: str, url: str) -> dict[str, Any]:
 
 
 async def one_round(version: str, token_of_another: str) -> Figures:
-    """The healthy account alone, then beside one whose receivers answer nothing."""
+    """The healthy account alone, then beside one whose receivers answer nothing, then as they are closed."""
     alone = await first_attempts(version)
     figures = {"alone p50 ms": milliseconds(alone, 50), "alone p95 ms": milliseconds(alone, 95)}
     for what, number in HOSTS.items():
@@ -84,6 +84,8 @@ async def one_round(version: str, token_of_another: str) -> Figures:
             f"beside {what} p95 ms": milliseconds(beside, 95),
         }
         figures[f"p95 ratio beside {what}"] = figures[f"beside {what} p95 ms"] / figures["alone p95 ms"]
+        refused = await first_attempts(version)  # all attempts under way have failed at once, and are made again
+        figures[f"as {what} begin to refuse p95 ms"] = milliseconds(refused, 95)
     return figures
 
 

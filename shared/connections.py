@@ -6,7 +6,7 @@ lent to nobody. What a statement does is not known here.
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 IDLE_SECONDS = 240.0
 """Routers between us and a server may forget a silent connection without a word; many do after five minutes."""
 _UNUSED_SINCE = "unused since"
+Turn = AbstractAsyncContextManager[None]
+_ALWAYS: Turn = nullcontext()
 
 
 class Connections:
@@ -32,15 +34,15 @@ class Connections:
         event.listen(engine.sync_engine, "checkout", _refuse_what_is_dead)
 
     @asynccontextmanager
-    async def transactional(self) -> AsyncIterator[AsyncConnection]:
-        """A connection with a transaction, committed on leaving unless there was a failure."""
-        async with self._lent(self._transactional) as connection, connection.begin():
+    async def transactional(self, turn: Turn = _ALWAYS) -> AsyncIterator[AsyncConnection]:
+        """A connection with a transaction, committed on leaving unless there was a failure; begun in its turn."""
+        async with self._lent(self._transactional) as connection, turn, connection.begin():
             yield connection
 
     @asynccontextmanager
-    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+    async def autocommit(self, turn: Turn = _ALWAYS) -> AsyncIterator[AsyncConnection]:
         """A connection whose every statement is a transaction of its own."""
-        async with self._lent(self._autocommit) as connection:
+        async with self._lent(self._autocommit) as connection, turn:
             yield connection
 
     @asynccontextmanager

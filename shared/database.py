@@ -5,7 +5,7 @@ No query and no rule stands here.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import Float, Integer
 
 from shared import crash
-from shared.connections import Connections
+from shared.connections import Connections, Turn
 from shared.queue import RedisPool, Sendable, open_redis
 from shared.settings import Settings
 from shared.tables import Timestamp
@@ -156,9 +156,9 @@ class Database:
     async def transaction(self, *, can_wait: bool = False) -> AsyncIterator[Transaction]:
         """Commit on leaving, then send what was collected; on an exception neither happens.
 
-        What can wait lets other writes of this process pass where only one can write.
+        What can wait lets others pass that write by this object where only one can write.
         """
-        async with self._writing(can_wait), self._connections.transactional() as connection:
+        async with self._writing(can_wait) as turn, self._connections.transactional(turn) as connection:
             transaction = Transaction(connection, self)
             yield transaction
         await self.send(transaction.outbox)
@@ -166,7 +166,7 @@ class Database:
     @asynccontextmanager
     async def single_statement(self, *, can_wait: bool = False) -> AsyncIterator[Transaction]:
         """A transaction of exactly one statement: atomic by itself, so BEGIN and COMMIT need not be sent."""
-        async with self._writing(can_wait), self._connections.autocommit() as connection:
+        async with self._writing(can_wait) as turn, self._connections.autocommit(turn) as connection:
             transaction = Transaction(connection, self)
             yield transaction
         await self.send(transaction.outbox)
@@ -178,15 +178,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def _writing(self, can_wait: bool) -> AsyncIterator[None]:
+    async def _writing(self, can_wait: bool) -> AsyncIterator[Turn]:
+        """The turn among processes, which is to be taken once there is a connection."""
         if self._turn is None:
-            yield
+            yield nullcontext()
             return
         waiting = asyncio.timeout(self._patience.checkout)
         try:
-            async with waiting, self._turn.taken(can_wait=can_wait):
+            async with waiting, self._turn.in_process(can_wait=can_wait):
                 waiting.reschedule(None)
-                yield
+                yield self._turn.among_processes()
         except TimeoutError as error:
             if not waiting.expired():
                 raise

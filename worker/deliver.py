@@ -92,11 +92,9 @@ class Sender:
     async def deliver(self, queue: BellWorker, lane: str, *, is_news: bool = True) -> None:
         """Ends when nothing is due, or the lane is somebody else's or has to wait; then lanes that waited follow."""
         waited_for = self._receivers.waited_for(lane)
-        following = self._receivers.next_lane(waited_for.account) if waited_for else (lane, None)
-        can_wait = bool(waited_for) or not is_news
+        following = self._receivers.next_lane(waited_for.account) if waited_for else (lane, is_news, None)
         while following:
-            following = await self._work_off(*following, can_wait=can_wait)
-            can_wait = True
+            following = await self._work_off(*following)
 
     async def release(self) -> None:
         """Leaves to others what it was about to deliver when it was stopped; without a database they wait for it."""
@@ -104,11 +102,13 @@ class Sender:
             async with asyncio.timeout(_RELEASE_SECONDS), self.database.transaction() as transaction:
                 await transaction.execute(claims.released([self.id]))
 
-    async def _work_off(self, lane: str, waited_for: Receiver | None, *, can_wait: bool) -> tuple[str, Receiver] | None:
+    async def _work_off(
+        self, lane: str, is_news: bool, waited_for: Receiver | None
+    ) -> tuple[str, bool, Receiver] | None:
         """Send what is due; the answer is a lane that waited for the place which is free now."""
         receiver, has_turn = waited_for, waited_for is not None
         with receiver.place() if receiver else nullcontext():  # nobody overtakes it while it is claimed
-            message = await self._claim_alone(lane, can_wait)
+            message = await self._claim_alone(lane, can_wait=not is_news)
         while message:
             receiver = self._receivers.of(message.account_id, message.host)
             if receiver.is_full or (receiver.is_waited_for and not has_turn):
@@ -124,7 +124,7 @@ class Sender:
             crash.at("after_note")
         return self._receivers.next_lane(receiver.account) if receiver else None
 
-    async def _claim_alone(self, lane: str, can_wait: bool) -> Row[Any] | None:
+    async def _claim_alone(self, lane: str, *, can_wait: bool) -> Row[Any] | None:
         async with self.database.single_statement(can_wait=can_wait) as transaction:
             return await self._claim(transaction, lane)
 

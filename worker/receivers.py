@@ -111,15 +111,16 @@ class Receiver:
         self.account.waiting.take()
         self.account.note_line(self)
 
-    def next_lane(self) -> str:
-        """The one that has waited longest, of both lines by turns, waits no more."""
+    def next_lane(self) -> tuple[str, bool]:
+        """The one that has waited longest, of both lines by turns, waits no more; and whether it has something new."""
         self._line = not self._line
-        line = self._lines[self._line] or self._lines[not self._line]
+        news, repeats = self._lines
+        line = self._lines[self._line] or news or repeats
         lane = next(iter(line))
         del line[lane]
         self.account.waiting.give_back()
         self.account.note_line(self)
-        return lane
+        return lane, line is news
 
 
 @dataclass(slots=True)
@@ -148,14 +149,14 @@ class Receivers:
         """The one that the lane waits for."""
         return self._waited_for.get(lane)
 
-    def next_lane(self, account: Sharer) -> tuple[str, Receiver] | None:
-        """A lane of the account that may go on now, and the receiver that has a place for it."""
+    def next_lane(self, account: Sharer) -> tuple[str, bool, Receiver] | None:
+        """A lane of the account that may go on now, whether with something new, and the receiver that has a place."""
         receiver = account.next_receiver()
         if receiver is None:
             return None
-        lane = receiver.next_lane()
+        lane, is_news = receiver.next_lane()
         del self._waited_for[lane]
-        return lane, receiver
+        return lane, is_news, receiver
 
     def wait(self, lane: str, receiver: Receiver, *, is_news: bool) -> None:
         """Remember a lane until its receiver has a place."""

@@ -49,7 +49,7 @@ def model_environment(
 def named_places() -> list[Path]:
     """What our environment names for models, and where they keep by custom what they have downloaded."""
     values = [*_allowed(_FOR_MODELS).values(), os.path.expanduser("~/.cache")]
-    return [Path(value) for value in values if os.path.isabs(value)]
+    return [Path(value) for value in values if os.path.isabs(value) and os.pathsep not in value]
 
 
 def build_environment(sources: Mapping[str, str]) -> dict[str, str]:

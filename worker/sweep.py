@@ -174,7 +174,7 @@ class Sweep:
 
     async def _release_lost(self) -> None:
         """Predictions of nobody or of lost workers run again or fail, as their models' policy has it."""
-        for row in await self._abandoned():
+        for row in sorted(await self._abandoned(), key=lambda row: bool(row.stream_token)):  # streams need Redis
             await self._release(row)
 
     async def _abandoned(self) -> Sequence[Row[Any]]:

@@ -32,11 +32,11 @@ class Veil(Enclosure):
         curtains = [_curtain(place, scratch / f"veil{number}") for number, place in enumerate(self.hidden)]
         wanted = (source, RUNTIME, *homes_of(python), *self.shown, *named_places(), scratch / "tmp")
         shown = []
-        for place in self._behind(map(_located, wanted)):
+        for place in dict.fromkeys(self._behind(map(_located, wanted))):
             if place.is_symlink():  # a folder that is served from elsewhere
                 _lead(outside_of(curtains, place), place.resolve())
             elif not place.exists():  # a cache that no model has used yet
-                place.mkdir(mode=0o700, parents=True)
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
             shown += self._behind([place.resolve()])
         return [
             Mount(_ROOT, _ROOT, WRITABLE),

@@ -16,7 +16,7 @@ from api import waiting
 from api.dependencies import Base, Services, Wired
 from api.documentation import answers, problems
 from shared import rendering
-from shared.contract import Status
+from shared.contract import TERMINAL, Status
 from shared.errors import NotAcceptable, NotFound
 from shared.live import Chunk
 
@@ -113,10 +113,15 @@ async def _events(
         elif isinstance(told, Chunk):
             attempt, seen = told.attempt, told.end
             yield "".join(_output(told, base, breaks))
-        elif seen and waiting.attempt_of(told) != attempt:
+        elif seen and waiting.attempt_of(told) != attempt and not _ended_unbegun(told):
             yield _begun_again(waiting.attempt_of(told))
         else:
             yield _ending(told)
+
+
+def _ended_unbegun(row: Row[Any]) -> bool:
+    """Whether the attempt that was to come never came."""
+    return row.status in TERMINAL and row.started_at is None
 
 
 def _begun_again(attempt: int) -> str:

@@ -27,13 +27,13 @@ def install() -> None:
 
 def _across(rename: Rename) -> Rename:
     @functools.wraps(rename)
-    def renamed(source: Any, target: Any, **folders: Any) -> None:
+    def renamed(src: Any, dst: Any, **folders: Any) -> None:  # they may be given by name
         try:
-            rename(source, target, **folders)
+            rename(src, dst, **folders)
         except OSError as error:
             if error.errno != errno.EXDEV or folders:
                 raise
-            _move(rename, os.fsdecode(source), os.fsdecode(target))
+            _move(rename, os.fsdecode(src), os.fsdecode(dst))
 
     return renamed
 

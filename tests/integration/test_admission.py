@@ -163,7 +163,10 @@ async def test_a_model_has_only_so_many_waiting_but_nobody_is_shut_out_by_anothe
 
 
 async def test_who_has_less_than_a_share_of_a_full_queue_is_let_in(uncounting: Admission, rows: Rows) -> None:
-    other = dataclasses.replace(rows, account_id=new_id())
+    other, unlucky = (dataclasses.replace(rows, account_id=new_id()) for _ in range(2))
+    with pytest.raises(OSError, match="disk"):
+        async with uncounting.place(unlucky.wanted()):
+            raise OSError("disk")
     for account, places in ((rows, 6), (other, 3)):
         for _ in range(places):
             await let_in(uncounting, account)

@@ -16,7 +16,7 @@ PRIVATE = "it must not point to a private or reserved address"
         "HTTP://93.184.215.14/cat.png",
         "data:text/plain;base64,aGVsbG8",
         "data:image/png;base64,-_-_",
-        "data:,hello",
+        *("data:,hello", "data:text/plain;base64,aGVsbG8%3D"),
         "http://127.0.0.1:8000/v1/files/abc123/content",
         "https://user:pass@example.com:8443/a",
     ],

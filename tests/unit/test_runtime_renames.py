@@ -38,7 +38,7 @@ def test_a_file_replaces_what_was_there(rename: Rename, elsewhere: Path, tmp_pat
     with pytest.raises(OSError, match="cross-device") as refused:
         os.rename(elsewhere / "made", tmp_path / "final")
     assert refused.value.errno == errno.EXDEV
-    rename(elsewhere / "made", str(tmp_path / "final"))
+    rename(src=elsewhere / "made", dst=str(tmp_path / "final"))
     assert ((tmp_path / "final").read_text(), (tmp_path / "final").stat().st_mode & 0o777) == ("new", 0o640)
     assert (list(elsewhere.iterdir()), list(tmp_path.iterdir())) == ([], [tmp_path / "final"])
 

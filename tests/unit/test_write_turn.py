@@ -28,7 +28,7 @@ async def another_process(tmp_path: Path) -> AsyncIterator[Opener]:
 
 
 async def written(turn: WriteTurn, who: str, order: list[str], *, can_wait: bool = False) -> None:
-    async with turn.taken(can_wait=can_wait):
+    async with turn.in_process(can_wait=can_wait), turn.among_processes():
         await asyncio.sleep(0)
         order.append(who)
 
@@ -39,7 +39,7 @@ async def test_one_writes_at_a_time_of_a_process_and_of_all(another_process: Ope
 
     async def write(turn: WriteTurn) -> None:
         nonlocal writing
-        async with turn.taken(can_wait=False):
+        async with turn.in_process(can_wait=False), turn.among_processes():
             writing += 1
             await asyncio.sleep(0.001)
             assert writing == 1
@@ -50,7 +50,7 @@ async def test_one_writes_at_a_time_of_a_process_and_of_all(another_process: Ope
 
 async def test_what_can_wait_lets_the_others_pass_and_has_its_turn_all_the_same(another_process: Opener) -> None:
     turn, order = another_process(), list[str]()
-    async with asyncio.TaskGroup() as group, turn.taken(can_wait=False):
+    async with asyncio.TaskGroup() as group, turn.in_process(can_wait=False):
         for _ in range(20):
             group.create_task(written(turn, "can wait", order, can_wait=True))
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ async def test_a_process_that_writes_without_a_pause_keeps_no_other_out(another_
 
     async def write_on() -> None:
         while "other" not in order:
-            async with busy.taken(can_wait=False):
+            async with busy.in_process(can_wait=False), busy.among_processes():
                 sleep(0.005)  # noqa: ASYNC251 -- of the thread's own loop
                 order.append("busy")
 
@@ -81,22 +81,33 @@ async def test_a_process_that_writes_without_a_pause_keeps_no_other_out(another_
     assert order.index("other") - before <= 3
 
 
-async def test_a_process_that_was_stopped_in_its_turn_holds_up_the_others_for_a_moment_only(
-    another_process: Opener,
-) -> None:
+async def test_a_process_that_was_stopped_in_its_turn_holds_up_the_others_once(another_process: Opener) -> None:
     stopped, other = another_process(), another_process()
     order: list[str] = []
-    async with stopped.taken(can_wait=False):
+    async with stopped.among_processes():
         begin = monotonic()
         await written(other, "other", order)
-        assert 0.25 < monotonic() - begin < 5
-    assert order == ["other"]
+        assert monotonic() - begin > 0.25
+        for _ in range(50):
+            await written(other, "other", order)
+        assert monotonic() - begin < 10, "each of them would have waited"
+    assert order == ["other"] * 51
+
+
+async def test_where_the_files_are_out_of_reach_everything_is_written_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.db-turn").mkdir()
+    turn, order = WriteTurn(tmp_path / "a.db"), list[str]()
+    await asyncio.gather(*(written(turn, "one", order) for _ in range(3)))
+    turn.close()
+    WriteTurn(tmp_path / "nowhere" / "a.db").close()
+    assert order == ["one"] * 3
+    assert not (tmp_path / "nowhere").exists()
 
 
 async def test_who_gives_up_waiting_leaves_the_turn_to_others(another_process: Opener) -> None:
     one, other = another_process(), another_process()
     order: list[str] = []
-    async with one.taken(can_wait=False):
+    async with one.among_processes():
         waiting = [asyncio.create_task(written(other, "never", order, can_wait=can_wait)) for can_wait in (True, False)]
         await asyncio.sleep(0.01)
         for task in waiting:
