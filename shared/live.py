@@ -25,14 +25,17 @@ _LAST = 2**53
 _SILENCED = _LAST - 1
 """Place of a mark behind which an attempt can say nothing more, but that it has been ended."""
 _LOOK_SECONDS = 0.5
-# What comes too late for its place is heard by nobody: followers and those who come late are told the same.
+# What comes too late for its place is heard by nobody: followers and those who come late are told the same. A stream's
+# channel has its name.
 _TELL = """
-local added = redis.pcall('XADD', KEYS[1], ARGV[1], 'chunk', ARGV[2])
-if type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller') then
-    return 0
+for number, stream in ipairs(KEYS) do
+    local place, chunk = ARGV[2 * number], ARGV[2 * number + 1]
+    local added = redis.pcall('XADD', stream, place, 'chunk', chunk)
+    if not (type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller')) then
+        redis.call('EXPIRE', stream, ARGV[1])
+        redis.call('PUBLISH', stream, chunk)
+    end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-return redis.call('PUBLISH', KEYS[2], ARGV[2])
 """
 _log = structlog.get_logger()
 
@@ -51,12 +54,25 @@ class Chunk(msgspec.Struct, frozen=True):
     def end(self) -> int:
         return self.start + len(self.values)
 
+    @property
+    def place(self) -> str:
+        """Where its items end: what is written again is refused by Redis rather than doubled."""
+        return f"{self.attempt}-{_LAST if self.finished else self.end}"
+
     def write(self, pipe: Pipeline) -> None:
-        # The id says where the items stand, so a repeated write is refused by Redis rather than doubled.
-        place = _LAST if self.finished else self.end
-        keys = stream_key(self.prediction_id), channel(self.prediction_id)
-        entry = msgspec.json.encode(self).decode()
-        pipe.eval(_TELL, len(keys), *keys, f"{self.attempt}-{place}", entry, str(KEEP_SECONDS))
+        Chunks([self]).write(pipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """What many predictions have to say, in one command."""
+
+    chunks: list[Chunk]
+
+    def write(self, pipe: Pipeline) -> None:
+        keys = [stream_key(chunk.prediction_id) for chunk in self.chunks]
+        said = [part for chunk in self.chunks for part in (chunk.place, msgspec.json.encode(chunk).decode())]
+        pipe.eval(_TELL, len(keys), *keys, str(KEEP_SECONDS), *said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ def stream_key(prediction_id: str) -> str:
 
 def channel(prediction_id: str) -> str:
     """Channel on which a prediction's chunks are told at once."""
-    return f"pinion:live:{prediction_id}"
+    return stream_key(prediction_id)
 
 
 def cancel_channel(worker_id: str) -> str:

@@ -1,4 +1,4 @@
-"""This worker's claims, progress and endings, written several at a time, and what streams are told.
+"""This worker's claims, progress and endings, written several at a time, and who tells streams.
 
 What they mean is defined in `lifecycle`.
 """
@@ -12,13 +12,13 @@ from shared import lifecycle, owed
 from shared.contract import WebhookEvent
 from shared.database import Database
 from shared.lifecycle import Ending, Progress
-from shared.live import Chunk
 from worker.presence import Presence
+from worker.teller import Teller
 from worker.together import Together
 
 
 class Ledger:
-    """One per process: under load each costs a fraction of a transaction, a token of a round trip."""
+    """One per process: under load each costs a fraction of a transaction."""
 
     def __init__(self, database: Database, presence: Presence) -> None:
         self._database = database
@@ -26,7 +26,7 @@ class Ledger:
         self._claims = Together(self._claim)
         self._endings = Together(self._finish)
         self._saves = Together(self._save)
-        self._chunks = Together(self._tell)
+        self.teller = Teller(database)
 
     @property
     def worker_id(self) -> str:
@@ -48,10 +48,6 @@ class Ledger:
     async def save(self, progress: tuple[Progress, WebhookEvent, int]) -> bool:
         """Progress, what is new in it, and the number of this save; whether the attempt was still allowed to."""
         return await self._saves(progress)
-
-    async def tell(self, chunk: Chunk) -> None:
-        """To the stream, beside what others have to say; what Redis does not take is found in the row later."""
-        await self._chunks(chunk)
 
     async def _claim(self, wanted: list[tuple[str, int]]) -> list[Row[Any] | None]:
         async with self._database.single_statement() as transaction:
@@ -78,6 +74,3 @@ class Ledger:
     async def _save(self, saves: list[tuple[Progress, WebhookEvent, int]]) -> list[bool]:
         async with self._database.transaction() as transaction:
             return [await lifecycle.record(transaction, *save) for save in saves]
-
-    async def _tell(self, chunks: list[Chunk]) -> list[bool]:
-        return [await self._database.send([*chunks])] * len(chunks)

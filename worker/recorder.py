@@ -21,9 +21,8 @@ from worker.events import Done, Event, Log, Metric, Output
 from worker.ledger import Ledger
 from worker.metrics import apply
 from worker.persistence import persistently
+from worker.ticks import until_tick
 
-_TICK_SECONDS = 0.05
-"""At which all that a process streams is told in one round trip; nobody sees tokens come faster."""
 _log = structlog.get_logger()
 
 
@@ -45,7 +44,6 @@ class Recorder:
         self._told = 0
         self._unsaved: set[WebhookEvent] = set()
         self._saves = 0
-        self._telling: asyncio.Task[None] | None = None
         self._saving: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
@@ -55,7 +53,8 @@ class Recorder:
             case Output(value):
                 self._items.append(value)
                 self._unsaved.add(WebhookEvent.OUTPUT)
-                self._tell_soon()
+                if self._row.stream_token:
+                    self._ledger.teller.soon(self._news, at_once=not self._told)
                 crash.at("after_output")
             case Log(text):
                 self._logs.append(text)
@@ -76,7 +75,10 @@ class Recorder:
     async def settled(self, done: Done) -> Progress:
         """All that it has brought forth, once everything is out and nothing more is saved."""
         self._ended.set()
-        await asyncio.gather(*(task for task in (self._telling, self._saving) if task))
+        if self._row.stream_token and self._items:
+            await self._ledger.teller.told(self._news)
+        if self._saving:
+            await self._saving
         if done.predict_time is not None:
             self.metrics["predict_time"] = done.predict_time
         is_list = self._row.stream_token and (self._items or done.status == "succeeded")
@@ -95,22 +97,15 @@ class Recorder:
     def _progress(self, output: Any) -> Progress:
         return Progress(self._row.id, self._row.attempt, output, "".join(self._logs), self.metrics)
 
-    def _tell_soon(self) -> None:
-        if self._row.stream_token and (self._telling is None or self._telling.done()):
-            self._telling = asyncio.create_task(self._tell())
-
-    async def _tell(self) -> None:
-        """The first at once, then what has gathered until the next tick or the end."""
-        while self._told < len(self._items):
-            if self._told:
-                await self._ended_within(_until_tick(_TICK_SECONDS))
-            chunk = Chunk(self._row.id, self._row.attempt, self._told, self._items[self._told :])
-            self._told = len(self._items)
-            await self._ledger.tell(chunk)
+    def _news(self) -> Chunk | None:
+        """What the stream has not been told."""
+        news = self._items[self._told :]
+        begin, self._told = self._told, len(self._items)
+        return Chunk(self._row.id, self._row.attempt, begin, news) if news else None
 
     async def _save_regularly(self) -> None:
         wait = self._interval  # whoever ends before that needs no save
-        while not await self._ended_within(wait + _until_tick(self._interval)):
+        while not await self._ended_within(wait + until_tick(self._interval)):
             wait = 0.0
             news, self._unsaved = self._unsaved, set()
             if news:
@@ -137,8 +132,3 @@ class Recorder:
             return
         if not is_mine and not self._ended.is_set():  # afterwards it may be the next attempt that runs
             self._on_lost()
-
-
-def _until_tick(seconds: float) -> float:
-    """Until the clock is at a multiple of them, which is the same moment for all who ask."""
-    return seconds - monotonic() % seconds if seconds else 0.0

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from shared.contract import Status, WebhookEvent
 from shared.database import Database
-from shared.live import Chunk, Feed, replay
+from shared.live import Chunk, Chunks, Feed, replay
 from shared.queue import RedisPool
 from shared.settings import Settings
 from tests.database_fixtures import Backend, Rows, outage, until
@@ -79,19 +79,33 @@ async def test_what_several_bring_forth_goes_out_together(
     for recorder in recorders:
         recorder.take(Output("a"))
     await until(lambda: _said(redis, running, "a"))
-    sent, saved = [], []
+    sent, saved = list[Chunks](), []
     send, transaction = database.send, database.transaction
-    monkeypatch.setattr(database, "send", lambda outbox: sent.append(len(outbox)) or send(outbox))
+    monkeypatch.setattr(database, "send", lambda outbox: sent.extend(outbox) or send(outbox))
     monkeypatch.setattr(database, "transaction", lambda: saved.append(1) or transaction())
     for recorder in recorders:
         recorder.take(Output("b"))
     await until(lambda: _said(redis, running, "b"))
     await until(lambda: _have(rows, running, ["a", "b"]))
     assert len(sent) < 8
-    assert sum(sent) == 8
+    assert sum(len(each.chunks) for each in sent) == 8
     assert len(saved) < 8
     for recorder in recorders:
         await recorder.finish(SUCCEEDED)
+
+
+async def test_an_item_that_cannot_be_told_is_missing_in_its_own_stream_alone(
+    redis: RedisPool, rows: Rows, recording: Recording
+) -> None:
+    running = [await rows.running(streams=True) for _ in range(2)]
+    broken, whole = (recording.of(row) for row in running)
+    with capture_logs() as logs:
+        broken.take(Output("\ud800"))
+        whole.take(Output("a"))
+        whole.take(Output("b"))
+        await whole.finish(SUCCEEDED)
+    assert outputs(await replay(redis, running[1].id)) == ["a", "b"]
+    assert [log["event"] for log in logs] == ["output not told"] * 2
 
 
 async def _said(redis: RedisPool, running: list[Row[Any]], last: str) -> bool:

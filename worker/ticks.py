@@ -1,0 +1,8 @@
+"""Moments that are the same for all who ask, so that what they have to do is done together."""
+
+from time import monotonic
+
+
+def until_tick(seconds: float) -> float:
+    """Until the clock is at a multiple of them; no time if there is none between two."""
+    return seconds - monotonic() % seconds if seconds else 0.0
