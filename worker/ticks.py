@@ -1,4 +1,7 @@
-"""Moments that are the same for all who ask, so that what they have to do is done together."""
+"""Moments that are the same for all who ask, so that what they have to do is done together.
+
+They come by this host's clock; who waits for one sleeps by itself.
+"""
 
 from time import monotonic
 
