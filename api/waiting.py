@@ -13,7 +13,7 @@ from sqlalchemy import Row
 
 from api.dependencies import Services
 from shared import trainings
-from shared.contract import TERMINAL, Kind
+from shared.contract import TERMINAL, Kind, Status
 from shared.errors import NotFound
 from shared.live import Chunk, channel, replay
 
@@ -91,8 +91,10 @@ async def output_items(
             if seen and attempt_of(current) != attempt:
                 yield current
                 return
-            attempt = attempt_of(current)
-            for chunk in (*said, _saved(current)):
+            attempt, saved = attempt_of(current), _saved(current)
+            if current.status == Status.SUCCEEDED and seen > saved.end + 1:  # no event has had this id
+                seen = 0
+            for chunk in (*said, saved):
                 if chunk.attempt == attempt and chunk.start <= seen < chunk.end:
                     yield _after(chunk, seen)
                     seen = chunk.end

@@ -221,6 +221,8 @@ async def test_an_ended_stream_is_told_from_the_row_and_resumed_at_any_event(
     assert whole.endswith("event: output\nid: 1:2\ndata: \n\nevent: done\nid: 1:3\ndata: {}\n\n")
     rest = (await client.get(address, headers={"Last-Event-ID": "1:1"})).text
     assert rest.endswith(": hi\n\nevent: output\nid: 1:2\ndata: \n\nevent: done\nid: 1:3\ndata: {}\n\n")
+    for last_id, heard in (("1:3", ": hi\n\nevent: done\nid: 1:3\ndata: {}\n\n"), ("1:4", whole), ("2:0", whole)):
+        assert (await client.get(address, headers={"Last-Event-ID": last_id})).text == heard
 
 
 async def test_a_stream_that_is_resumed_after_the_prediction_was_begun_again_says_so(
