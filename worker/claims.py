@@ -1,11 +1,11 @@
-"""Webhook messages that senders have claimed, once those senders are gone.
+"""Webhook messages that senders have claimed, and that nobody will finish.
 
 How a message is claimed stands in `deliver`.
 """
 
 from collections.abc import Sequence
 
-from sqlalchemy import Update, update
+from sqlalchemy import Update, and_, update
 
 from shared.database import clock
 from shared.tables import WebhookMessage
@@ -15,3 +15,11 @@ def released(senders: Sequence[str]) -> Update:
     """Makes due what they will not finish."""
     claimed = (WebhookMessage.state == "delivering", WebhookMessage.claimed_by.in_(senders))
     return update(WebhookMessage).where(*claimed).values(next_attempt_at=clock())
+
+
+def forgotten(sender: str, lanes: Sequence[str], lapses_within: float) -> Update:
+    """Makes due what a living sender holds by a claim that lapses within so many seconds, but in these lanes."""
+    claimed = (WebhookMessage.state == "delivering", WebhookMessage.claimed_by == sender)
+    is_old = and_(WebhookMessage.next_attempt_at > clock(), WebhookMessage.next_attempt_at < clock(lapses_within))
+    held = update(WebhookMessage).where(*claimed, is_old, WebhookMessage.lane.not_in(lanes))
+    return held.values(next_attempt_at=clock())

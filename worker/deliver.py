@@ -6,7 +6,8 @@ means in `schedule`, how the receivers are doing in `receivers`.
 
 import asyncio
 import random
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -38,6 +39,8 @@ _SNAPSHOTS = (WebhookEvent.START, WebhookEvent.OUTPUT, WebhookEvent.LOGS)
 _COME_AGAIN_SECONDS = 10.0
 """After which a lane looks again whose receiver has so many waiting that it cannot be remembered."""
 _CLAIM_MARGIN_SECONDS = 15.0
+_CLAIM_SETTLED_SECONDS = 3.0
+"""After which whoever has claimed a message knows it."""
 _EARLY_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _SECRET_CACHE_SECONDS = 5.0
@@ -88,13 +91,31 @@ class Sender:
     """In whose name messages are claimed: a sender that dies is known to by its sign of life."""
     _receivers: Receivers = field(default_factory=Receivers)
     _secrets: dict[str, tuple[float, list[str]]] = field(default_factory=dict)
+    _lanes: list[str] = field(default_factory=list)
+    """Those it works on."""
 
     async def deliver(self, queue: BellWorker, lane: str, *, is_news: bool = True) -> None:
         """Ends when nothing is due, or the lane is somebody else's or has to wait; then lanes that waited follow."""
         waited_for = self._receivers.waited_for(lane)
         following = self._receivers.next_lane(waited_for.account) if waited_for else (lane, is_news, None)
         while following:
-            following = await self._work_off(*following)
+            with self._working_on(following[0]):
+                following = await self._work_off(*following)
+
+    async def look_after_claims(self) -> None:
+        """Makes due what it holds and does not work on: a database that crashes loses answers and last notes."""
+        with suppress(SQLAlchemyError, OSError):
+            async with self.database.single_statement(can_wait=True) as transaction:
+                lapses_within = self._lapses.total_seconds() - _CLAIM_SETTLED_SECONDS
+                await transaction.execute(claims.forgotten(self.id, self._lanes, lapses_within))
+
+    @contextmanager
+    def _working_on(self, lane: str) -> Iterator[None]:
+        self._lanes.append(lane)
+        try:
+            yield
+        finally:
+            self._lanes.remove(lane)
 
     async def release(self) -> None:
         """Leaves to others what it was about to deliver when it was stopped; without a database they wait for it."""

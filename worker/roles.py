@@ -5,7 +5,7 @@ Opens and closes everything; what the jobs do stands in their own rooms.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -63,6 +63,7 @@ _BUILDS_AT_ONCE = 2
 _TRAININGS_AT_ONCE = 1
 """A training takes what the host has; the next one is for another host, or waits."""
 _LOOK_FOR_QUEUES_SECONDS = 0.5
+_LOOK_AFTER_CLAIMS_SECONDS = 2.0
 _QUEUES_MAX = 1000
 _log = structlog.get_logger()
 
@@ -174,6 +175,7 @@ async def deliver(settings: Settings) -> None:
             job = partial(sender.deliver, is_news=queue == DELIVER_QUEUE)
             await queues.take(queue, "deliver", job, PLACES)
         stack.push_async_callback(end, start(Leftovers(settings, database).run()))
+        stack.push_async_callback(end, start(_regularly(sender.look_after_claims, _LOOK_AFTER_CLAIMS_SECONDS)()))
         sweep = Sweep(settings, database, name, partial(sender.deliver, queues.workers[DELIVER_QUEUE]))
         await queues.drain(await _until_stopped(sweep.run))
         await sender.release()
@@ -211,7 +213,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, RedisPool
         await database.close()
 
 
-def _regularly(chore: Callable[[], Awaitable[None]], seconds: float) -> Callable[[], Awaitable[None]]:
+def _regularly(chore: Callable[[], Awaitable[None]], seconds: float) -> Callable[[], Coroutine[Any, Any, None]]:
     async def run() -> None:
         while True:
             try:

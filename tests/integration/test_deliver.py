@@ -356,6 +356,29 @@ async def test_a_claim_that_lapsed_is_taken_over_with_the_same_id(
     assert [delivery.headers["webhook-id"] for delivery in receiver.deliveries] == [message.id]
 
 
+async def test_what_a_sender_has_claimed_without_knowing_it_is_due_again_in_seconds(
+    rows: Rows, sender: Sender, receiver: Receiver, slow_receiver: SlowReceiver
+) -> None:
+    unknown, fresh = [await rows.ended(webhook=receiver.url, webhook_events=COMPLETED) for _ in range(2)]
+    known = await rows.ended(webhook=slow_receiver.url, webhook_events=COMPLETED)
+    for row in (unknown, fresh):
+        assert await sender._claim_alone(row.id, can_wait=False)
+    job = asyncio.create_task(sender.deliver(NO_QUEUE, known.id))
+    await until(lambda: slow_receiver.deliveries)
+    lapses = sender._lapses.total_seconds()
+    is_old = WebhookMessage.lane.in_((unknown.id, known.id))
+    await rows.change(WebhookMessage, is_old, next_attempt_at=clock(lapses - 3.5))  # claimed three seconds ago
+    await sender.look_after_claims()
+    for row in (unknown, fresh, known):
+        await sender.deliver(NO_QUEUE, row.id)
+    assert [delivery.headers["webhook-id"] for delivery in receiver.deliveries] == [
+        (await rows.messages(unknown.id))[0].id
+    ]
+    assert len(slow_receiver.deliveries) == 1
+    slow_receiver.may_answer.set()
+    await job
+
+
 async def test_a_claim_lasts_longer_than_an_attempt_may(
     database: Database, rows: Rows, settings: Settings, sender: Sender, slow_receiver: SlowReceiver
 ) -> None:
