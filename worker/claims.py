@@ -19,7 +19,5 @@ def released(senders: Sequence[str]) -> Update:
 
 def forgotten(sender: str, lanes: Sequence[str], lapses_within: float) -> Update:
     """Makes due what a living sender holds by a claim that lapses within so many seconds, but in these lanes."""
-    claimed = (WebhookMessage.state == "delivering", WebhookMessage.claimed_by == sender)
     is_old = and_(WebhookMessage.next_attempt_at > clock(), WebhookMessage.next_attempt_at < clock(lapses_within))
-    held = update(WebhookMessage).where(*claimed, is_old, WebhookMessage.lane.not_in(lanes))
-    return held.values(next_attempt_at=clock())
+    return released([sender]).where(is_old, WebhookMessage.lane.not_in(lanes))
