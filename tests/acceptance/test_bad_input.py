@@ -11,7 +11,7 @@ import pytest
 
 from tests.instance import Api, Instance
 
-REFUSED_SECONDS = 2.0
+REFUSED_SECONDS = 10.0
 MEGABYTE = 1024 * 1024
 JSON = ("content-type", "application/json")
 

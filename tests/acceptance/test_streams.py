@@ -13,7 +13,7 @@ from tests.instance import Api, Instance
 
 STREAMS_TOKENS = Path(__file__).parent / "predictors" / "streams_tokens"
 TOKENS = ["one", " two", "\n", "", "three\nfour", "\n\n", "🦔", " \u2028 ", "data: five", ": six", "e\u0301", "  "]
-AT_ONCE_SECONDS = 1.0
+AT_ONCE_SECONDS = 10.0
 
 
 @pytest.fixture

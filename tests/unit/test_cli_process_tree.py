@@ -124,7 +124,7 @@ async def test_a_second_interrupt_ends_a_stubborn_service_at_once(tree: ProcessT
         await until(lambda: printed(tmp_path))
         tree.hurry()
         started = time.monotonic()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 6, "it was given its whole time to end"
     assert not is_alive(printed(tmp_path)[0])
 
 
