@@ -119,7 +119,7 @@ async def test_a_flood_of_logs_does_not_block_the_loop(start: Start):
     while not running.done():
         await asyncio.sleep(0)
         turns += 1
-    assert turns > len(heard.events) > 50, "others had their turn after each that was heard"
+    assert turns > len(heard.events) > 10, "others had their turn after each that was heard"
 
 
 async def test_inputs_are_completed_and_converted_in_the_child(start: Start, tmp_path: Path):
