@@ -17,13 +17,12 @@ from api.dependencies import Services
 from shared.catalog import models_of
 from shared.contract import Kind, Status
 from shared.database import clock
-from shared.tables import Prediction, WebhookMessage
+from shared.tables import OPEN, Prediction, WebhookMessage
 
 Counted = Select[str, int, datetime]
 Groups = list[Row[str, int, datetime]]
 """A name, how many there are, and the oldest moment among them."""
 
-_OPEN = ("pending", "delivering")
 _IS_GIVEN_UP = text("state = 'dead' AND event = 'completed'")  # as its index says it
 _GIVEN_UP = select(func.count()).select_from(WebhookMessage).where(_IS_GIVEN_UP)
 _VERSION_DIGITS = 12
@@ -71,7 +70,7 @@ def _trainings() -> Counted:
 def _webhooks() -> Counted:
     state = WebhookMessage.state
     query = select(state, func.count(), func.min(WebhookMessage.next_attempt_at))
-    return query.where(state.in_(_OPEN)).group_by(state)
+    return query.where(text(OPEN)).group_by(state)
 
 
 async def _groups(connection: AsyncConnection, query: Counted) -> Groups:

@@ -5,15 +5,15 @@ How a message is claimed stands in `deliver`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Update, and_, update
+from sqlalchemy import Update, and_, text, update
 
 from shared.database import clock
-from shared.tables import WebhookMessage
+from shared.tables import OPEN, WebhookMessage
 
 
 def released(senders: Sequence[str]) -> Update:
     """Makes due what they will not finish."""
-    claimed = (WebhookMessage.state == "delivering", WebhookMessage.claimed_by.in_(senders))
+    claimed = (text(OPEN), WebhookMessage.state == "delivering", WebhookMessage.claimed_by.in_(senders))
     return update(WebhookMessage).where(*claimed).values(next_attempt_at=clock())
 
 

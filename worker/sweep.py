@@ -23,7 +23,7 @@ from shared.file_store import remove_stale
 from shared.live import joined, replay, silence
 from shared.queue import BUILD_QUEUE, DUE_QUEUE, BuildJob, DeliverJob, job_of, missing
 from shared.settings import Settings
-from shared.tables import DONE_WITH, Leadership, Model, Prediction, Version, WebhookMessage, Worker
+from shared.tables import DONE_WITH, OPEN, Leadership, Model, Prediction, Version, WebhookMessage, Worker
 from shared.tasks import end
 from worker import life_sign
 from worker.abandoned import reason_to_fail
@@ -53,6 +53,23 @@ _ABANDONED: Select[Any] = (
 )
 """Predictions with what decides on them: the policy of their version's model, and the end of their worker."""
 _log = structlog.get_logger()
+
+
+def _due_lanes() -> Select[str]:
+    """Those with messages due for another attempt, or for so long that their job must have been lost."""
+    is_due = and_(text(OPEN), WebhookMessage.next_attempt_at < clock())
+    is_meant = or_(WebhookMessage.attempts > 0, WebhookMessage.next_attempt_at < clock(-_SETTLED_SECONDS))
+    # By turns of accounts and their receivers: no backlog must fill the batch. What is oldest comes first.
+    account, receiver = WebhookMessage.account_id, (WebhookMessage.account_id, WebhookMessage.host)
+    age = (WebhookMessage.created_at, WebhookMessage.id)
+    place = func.row_number().over(partition_by=receiver, order_by=age)
+    due = select(WebhookMessage.lane, account, *age, place.label("place")).where(is_due, is_meant).subquery()
+    turn = func.row_number().over(partition_by=due.c.account_id, order_by=(due.c.place, due.c.created_at, due.c.id))
+    rung = select(due.c.lane, turn.label("turn")).subquery()
+    return select(rung.c.lane).group_by(rung.c.lane).order_by(func.min(rung.c.turn)).limit(_BATCH)
+
+
+_DUE_LANES = _due_lanes()
 
 
 @dataclass(slots=True)
@@ -251,20 +268,9 @@ class Sweep:
                     transaction.outbox.append(BuildJob(row.id, row.delivery + 1))
 
     async def _ring_for_webhooks(self) -> None:
-        """Messages due for another attempt, or for so long that their job must have been lost."""
-        is_open = WebhookMessage.state.in_(("pending", "delivering"))
-        is_tried = and_(WebhookMessage.attempts > 0, WebhookMessage.next_attempt_at < clock())
-        is_overdue = or_(is_tried, WebhookMessage.next_attempt_at < clock(-_SETTLED_SECONDS))
-        # By turns of accounts and their receivers: no backlog must fill the batch. What is oldest comes first.
-        account, receiver = WebhookMessage.account_id, (WebhookMessage.account_id, WebhookMessage.host)
-        age = (WebhookMessage.created_at, WebhookMessage.id)
-        place = func.row_number().over(partition_by=receiver, order_by=age)
-        due = select(WebhookMessage.lane, account, *age, place.label("place")).where(is_open, is_overdue).subquery()
-        turn = func.row_number().over(partition_by=due.c.account_id, order_by=(due.c.place, due.c.created_at, due.c.id))
-        rung = select(due.c.lane, turn.label("turn")).subquery()
-        query = select(rung.c.lane).group_by(rung.c.lane).order_by(func.min(rung.c.turn)).limit(_BATCH)
+        """Whoever is free is told of what is due."""
         async with self.database.reading() as connection:
-            lanes = (await connection.execute(query)).scalars().all()
+            lanes = (await connection.execute(_DUE_LANES)).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
         if not await self.database.send([DeliverJob(lane, "due", DUE_QUEUE) for lane in lanes]):
             self._deliver_here(lanes)

@@ -12,6 +12,9 @@ from shared.tables.accounts import Account
 from shared.tables.base import Json, Table, partial
 from shared.tables.predictions import Prediction
 
+OPEN = "state IN ('pending', 'delivering')"
+"""Messages that will be sent, or sent again. In these words: with parameters in their place SQLite would not find the
+index over them."""
 DONE_WITH = "state = 'delivered' OR (state = 'dead' AND event != 'completed')"
 """Messages that nobody will send again: a `completed` one that was given up may be replayed."""
 
@@ -50,7 +53,7 @@ class WebhookMessage(Table):
         Index(None, "prediction_id", "sequence"),
         Index(None, "lane", "sequence"),
         Index(None, "account_id", "created_at", "id"),
-        partial("ix_webhook_messages_due", "next_attempt_at", where="state IN ('pending', 'delivering')"),
+        partial("ix_webhook_messages_due", "next_attempt_at", where=OPEN),
         partial("ix_webhook_messages_done", "created_at", where=DONE_WITH),
         partial("ix_webhook_messages_dead", "account_id", "created_at", where="state = 'dead' AND event = 'completed'"),
     )

@@ -1,4 +1,4 @@
-"""What a list is filtered by is found in its order by an index.
+"""What a list is filtered by is found in its order by an index, and what is asked all the time by one of what is open.
 
 Asked of SQLite, which needs an index's condition word for word, and without knowing how many rows there are prefers
 what was declared last. So it is asked with the tables as migrations leave them.
@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import ClauseElement, Connection, create_engine, select, text
 
+from api import figures
 from api.prediction_filters import prediction_filters
 from shared.contract import Kind, Status
 from shared.tables import Prediction
 from tests.database_fixtures import alembic
+from worker import claims, sweep
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,17 @@ async def test_what_is_filtered_is_found_by_an_index(empty: Connection, query: d
     plan = [step for *_, step in empty.execute(text(f"EXPLAIN QUERY PLAN {statement}".replace(":", r"\:")))]
     assert f"USING INDEX ix_predictions_{index} (" in plan[0]
     assert not [step for step in plan if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [claims.forgotten("sender", ["lane"], 20.0), claims.released(["sender"]), sweep._DUE_LANES, figures._webhooks()],
+    ids=["forgotten", "released", "due", "backlog"],
+)
+def test_webhooks_that_are_done_with_are_not_read_to_find_open_ones(empty: Connection, asked: ClauseElement):
+    sent = asked.compile(empty, compile_kwargs={"render_postcompile": True})
+    values = tuple(sent.params[name] for name in sent.positiontup or ())
+    plan = [step for *_, step in empty.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent}", values)]
+    read = [step for step in plan if "webhook_messages" in step]
+    assert read
+    assert all("USING INDEX ix_webhook_messages_due" in step for step in read), plan
