@@ -4,7 +4,7 @@ Hears the live feed and, whenever that is silent for a while, looks at the row: 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -79,8 +79,9 @@ async def output_items(
 ) -> AsyncIterator[Chunk | Row[Any] | None]:
     """Chunks after the first `seen` items of an attempt as they come, None for a pause, at last the terminal row.
 
-    Nothing is told twice or left out: chunks know their place, and a gap is filled from the row. Where another attempt
-    has begun after some were seen, its row ends it, because no item of that one follows them.
+    Nothing is told twice or left out: chunks know their place, and a gap is filled from the row, for which what stands
+    behind it waits. Where another attempt has begun after some were seen, its row ends it, because no item of that one
+    follows them.
     """
     async with services.feed.follow(channel(row.id)) as heard:
         said = await _replayed(services, row.id)
@@ -94,15 +95,17 @@ async def output_items(
             attempt, saved = attempt_of(current), _saved(current)
             if current.status == Status.SUCCEEDED and seen > saved.end + 1:  # no event has had this id
                 seen = 0
-            for chunk in (*said, saved):
-                if chunk.attempt == attempt and chunk.start <= seen < chunk.end:
-                    yield _after(chunk, seen)
-                    seen = chunk.end
+            for chunk in _following((saved, *said), attempt, seen):
+                yield chunk
+                seen = chunk.end
             if current.status in TERMINAL:
                 yield current
                 return
-            said = []
+            said = [chunk for chunk in said if chunk.attempt >= attempt and chunk.end > seen]
             async for told in _told(heard, attempt, seen):
+                if told and told.start > seen:
+                    said.append(told)
+                    continue
                 yield told
                 if told:
                     attempt, seen = told.attempt, told.end
@@ -116,7 +119,7 @@ def attempt_of(row: Row[Any]) -> int:
 async def _told(heard: "asyncio.Queue[bytes]", attempt: int, seen: int) -> AsyncIterator[Chunk | None]:
     """Chunks in sequence until there is a reason to look at the row: the end, a gap, silence, or another attempt.
 
-    What an attempt before this one says is not heard: it was taken for dead.
+    The last one may stand behind a gap. What an attempt before this one says is not heard: it was taken for dead.
     """
     while (chunk := await next_word(heard, LOOK_AGAIN_SECONDS)) and not chunk.finished and chunk.start <= seen:
         if seen and chunk.attempt > attempt:
@@ -124,8 +127,16 @@ async def _told(heard: "asyncio.Queue[bytes]", attempt: int, seen: int) -> Async
         if chunk.attempt >= attempt and chunk.end > seen:
             yield _after(chunk, seen)
             attempt, seen = chunk.attempt, chunk.end
-    if chunk is None:
-        yield None
+    if chunk is None or (chunk.attempt >= attempt and not chunk.finished):
+        yield chunk
+
+
+def _following(chunks: Iterable[Chunk], attempt: int, seen: int) -> Iterator[Chunk]:
+    """What follows the first `seen` items of an attempt, up to a gap."""
+    for chunk in chunks:
+        if chunk.attempt == attempt and chunk.start <= seen < chunk.end:
+            yield _after(chunk, seen)
+            seen = chunk.end
 
 
 def _after(chunk: Chunk, seen: int) -> Chunk:
