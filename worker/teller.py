@@ -11,6 +11,7 @@ import structlog
 
 from shared.database import Database
 from shared.live import Chunk, Chunks
+from shared.tasks import start
 from worker.ticks import until_tick
 
 _TICK_SECONDS = 0.05
@@ -37,7 +38,7 @@ class Teller:
         if at_once:
             self._hurry.set()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
+            self._task = start(self._work())
 
     async def told(self, say: Say) -> None:
         """Returns when all is told that it has to say by now."""

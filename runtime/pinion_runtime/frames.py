@@ -81,15 +81,26 @@ class FrameWriter:
         return self._descriptor < 0
 
     def write(self, line: str) -> None:
-        """A finalizer may come here while its own thread is writing; then the outer call writes the inner's line."""
+        with self._lock:
+            self.hold(line)
+            self.flush()
+
+    def hold(self, line: str) -> bool:
+        """Have it written with what comes next, or by `flush`; whether nothing else is held."""
         with self._lock:
             self._waiting.append(_bytes(line))
+            return len(self._waiting) == 1
+
+    def flush(self) -> None:
+        """A finalizer may come here while its own thread is writing; then the outer call writes the inner's line."""
+        with self._lock:
             if self._is_writing:
                 return
             self._is_writing = True
             try:
                 while self._waiting:
-                    self._write(memoryview(self._waiting.pop(0)))
+                    together, self._waiting = b"".join(self._waiting), []
+                    self._write(memoryview(together))
             finally:
                 self._is_writing = False
 

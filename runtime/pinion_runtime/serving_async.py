@@ -145,16 +145,23 @@ class AsyncServing:
             waits = holds_file(encoded)
             if waits:
                 self._handovers[prediction] = self._loop.create_future()
-            self._writer.write(f"{heads[waits]}{encoded}}}")
+            line = f"{heads[waits]}{encoded}}}"
+            if len(self._tasks) == 1:
+                self._writer.write(line)
+            else:
+                await _unless_canceled(self._say_together(line), items)
             if waits:
-                await self._wait_until_taken(prediction, items)
+                await _unless_canceled(self._taken(prediction), items)
 
-    async def _wait_until_taken(self, prediction: Prediction, items: AsyncIterator[Any]) -> None:
+    async def _say_together(self, line: str) -> None:
+        """With what others say in this turn of the loop: the parent is woken once, and takes a core from us once."""
+        if self._writer.hold(line):
+            self._loop.call_soon(self._writer.flush)
+        await asyncio.sleep(0)  # until it is written: who knows for how long the model keeps the loop then
+
+    async def _taken(self, prediction: Prediction) -> None:
         try:
             await self._handovers[prediction]
-        except asyncio.CancelledError as canceled:
-            await _throw_into(items, canceled)
-            raise
         finally:
             del self._handovers[prediction]
 
@@ -169,12 +176,16 @@ async def _one_by_one(items: Iterable[Any]) -> AsyncIterator[Any]:
         yield item
 
 
-async def _throw_into(items: Any, canceled: BaseException) -> None:
+async def _unless_canceled(waited_for: Awaitable[None], items: Any) -> None:
     """Canceled between two items, the generator still has to hear of it, to clean up."""
-    throw = getattr(items, "athrow", None)
-    if throw is not None:
-        with suppress(BaseException):
-            await throw(canceled)
+    try:
+        await waited_for
+    except asyncio.CancelledError as canceled:
+        throw = getattr(items, "athrow", None)
+        if throw is not None:
+            with suppress(BaseException):
+                await throw(canceled)
+        raise
 
 
 async def _close(result: Any) -> None:

@@ -91,7 +91,8 @@ class Batching:
                 self._leave(error)
             if time.monotonic() - self._told_at >= _WATCHED_SECONDS:
                 self._tell()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # who heard a token says it,
+            await asyncio.sleep(0)  # and what all of them said goes out together
         self._tell()
 
     def _tell(self) -> None:
