@@ -66,7 +66,7 @@ def _due_lanes() -> Select[str]:
     due = select(WebhookMessage.lane, account, *age, place.label("place")).where(is_due, is_meant).subquery()
     turn = func.row_number().over(partition_by=due.c.account_id, order_by=(due.c.place, due.c.created_at, due.c.id))
     rung = select(due.c.lane, turn.label("turn")).subquery()
-    return select(rung.c.lane).group_by(rung.c.lane).order_by(func.min(rung.c.turn)).limit(_BATCH)
+    return select(rung.c.lane).group_by(rung.c.lane).order_by(func.min(rung.c.turn))
 
 
 _DUE_LANES = _due_lanes()
@@ -270,7 +270,7 @@ class Sweep:
     async def _ring_for_webhooks(self) -> None:
         """Whoever is free is told of what is due."""
         async with self.database.reading() as connection:
-            lanes = (await connection.execute(_DUE_LANES)).scalars().all()
+            lanes = (await connection.execute(_DUE_LANES.limit(_BATCH))).scalars().all()
         # One key for all of a lane's rings: while one waits in the queue, another does not lengthen it.
         if not await self.database.send([DeliverJob(lane, "due", DUE_QUEUE) for lane in lanes]):
             self._deliver_here(lanes)
