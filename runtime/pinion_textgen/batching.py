@@ -89,11 +89,10 @@ class Batching:
                 if self._asking:
                     await asyncio.wait(self._asking)
                 self._leave(error)
-            if time.monotonic() - self._told_at >= _WATCHED_SECONDS:
+            if not self._engine.is_busy or time.monotonic() - self._told_at >= _WATCHED_SECONDS:
                 self._tell()
             await asyncio.sleep(0)  # who heard a token says it,
             await asyncio.sleep(0)  # and what all of them said goes out together
-        self._tell()
 
     def _tell(self) -> None:
         now, figures = time.monotonic(), self._engine.figures()
