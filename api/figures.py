@@ -17,14 +17,13 @@ from api.dependencies import Services
 from shared.catalog import models_of
 from shared.contract import Kind, Status
 from shared.database import clock
-from shared.tables import OPEN, Prediction, WebhookMessage
+from shared.tables import GIVEN_UP, OPEN, Prediction, WebhookMessage
 
 Counted = Select[str, int, datetime]
 Groups = list[Row[str, int, datetime]]
 """A name, how many there are, and the oldest moment among them."""
 
-_IS_GIVEN_UP = text("state = 'dead' AND event = 'completed'")  # as its index says it
-_GIVEN_UP = select(func.count()).select_from(WebhookMessage).where(_IS_GIVEN_UP)
+_GIVEN_UP = select(func.count()).select_from(WebhookMessage).where(text(GIVEN_UP))
 _VERSION_DIGITS = 12
 _OF_VERSION = ("model", "version")
 _OF_WORKER = ("worker", *_OF_VERSION)

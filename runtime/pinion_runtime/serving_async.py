@@ -143,15 +143,13 @@ class AsyncServing:
             if printed:
                 printed.flush()
             waits = holds_file(encoded)
-            if waits:
-                self._handovers[prediction] = self._loop.create_future()
             line = f"{heads[waits]}{encoded}}}"
-            if len(self._tasks) == 1:
-                self._writer.write(line)
-            else:
-                await _unless_canceled(self._say_together(line), items)
             if waits:
-                await _unless_canceled(self._taken(prediction), items)
+                await _unless_canceled(self._hand_over(prediction, line), items)
+            elif len(self._tasks) > 1:
+                await _unless_canceled(self._say_together(line), items)
+            else:
+                self._writer.write(line)
 
     async def _say_together(self, line: str) -> None:
         """With what others say in this turn of the loop: the parent is woken once, and takes a core from us once."""
@@ -159,7 +157,10 @@ class AsyncServing:
             self._loop.call_soon(self._writer.flush)
         await asyncio.sleep(0)  # until it is written: who knows for how long the model keeps the loop then
 
-    async def _taken(self, prediction: Prediction) -> None:
+    async def _hand_over(self, prediction: Prediction, line: str) -> None:
+        """Returns when what it names is stored."""
+        self._handovers[prediction] = self._loop.create_future()
+        self._writer.write(line)
         try:
             await self._handovers[prediction]
         finally:

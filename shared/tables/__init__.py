@@ -10,11 +10,20 @@ from shared.tables.files import File
 from shared.tables.models import CollectedModel, Collection, Model, Version
 from shared.tables.predictions import Prediction
 from shared.tables.status_changes import StatusChange
-from shared.tables.webhooks import DONE_WITH, OPEN, PausedAddress, WebhookAttempt, WebhookEndpoint, WebhookMessage
+from shared.tables.webhooks import (
+    DONE_WITH,
+    GIVEN_UP,
+    OPEN,
+    PausedAddress,
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+)
 from shared.tables.workers import Leadership, Worker
 
 __all__ = [
     "DONE_WITH",
+    "GIVEN_UP",
     "NAMING",
     "OPEN",
     "Account",

@@ -15,8 +15,10 @@ from shared.tables.predictions import Prediction
 OPEN = "state IN ('pending', 'delivering')"
 """Messages that will be sent, or sent again. In these words: with parameters in their place SQLite would not find the
 index over them."""
+GIVEN_UP = "state = 'dead' AND event = 'completed'"
+"""Ends that never arrived, and may be replayed."""
 DONE_WITH = "state = 'delivered' OR (state = 'dead' AND event != 'completed')"
-"""Messages that nobody will send again: a `completed` one that was given up may be replayed."""
+"""Messages that nobody will send again."""
 
 
 class WebhookEndpoint(Table):
@@ -55,7 +57,7 @@ class WebhookMessage(Table):
         Index(None, "account_id", "created_at", "id"),
         partial("ix_webhook_messages_due", "next_attempt_at", where=OPEN),
         partial("ix_webhook_messages_done", "created_at", where=DONE_WITH),
-        partial("ix_webhook_messages_dead", "account_id", "created_at", where="state = 'dead' AND event = 'completed'"),
+        partial("ix_webhook_messages_dead", "account_id", "created_at", where=GIVEN_UP),
     )
 
     id: Mapped[str] = mapped_column(String(30), primary_key=True)
