@@ -30,6 +30,7 @@ POLL_SECONDS = 0.5
 _LEASE_SECONDS = 6
 """After a worker was killed, the queue entries it held are free again this much later."""
 _RENEW_SECONDS = 2
+_LISTEN_SECONDS = 2
 _READ_LIMIT = 1000
 """Entries stay at the head of the queue while they run; more than run anywhere at once must be visible."""
 _TAKE = f"""
@@ -84,6 +85,8 @@ class BellWorker(arq.Worker):
         self._bells = bells
         self._turn = asyncio.Lock()
         self._free = asyncio.Event()
+        self._is_full_up = False
+        """Whether the last look left no seat free, so that jobs may wait whose bells have rung."""
 
     async def _poll_iteration(self) -> None:
         await self._take()
@@ -94,11 +97,13 @@ class BellWorker(arq.Worker):
         async with self._turn:  # the bell and the poll must not fill the same seat
             room = self.max_jobs - self.job_counter
             if room <= 0 or not self.allow_pick_jobs:
+                self._is_full_up = room <= 0
                 return 0
             keys = [self.queue_name, turns(self.queue_name)]
             taken = await self._script(keys=keys, args=[_LEASE_SECONDS, room, _READ_LIMIT, *named])
             for job_id, job in zip(taken[::2], taken[1::2], strict=True):
                 self._start(job_id.decode(), job)
+            self._is_full_up = len(taken) // 2 == room
             return len(taken) // 2
 
     def _start(self, job_id: str, job: bytes) -> None:
@@ -201,8 +206,8 @@ class BellWorker(arq.Worker):
             if self.job_counter >= self.max_jobs:
                 self._free.clear()  # nothing is awaited between the question and this, so no wake-up is lost
                 await self._free.wait()
-            else:
-                rung = await cast(Awaitable[Any], self._bells.blpop([bell(self.queue_name)], timeout=2))
+            elif not self._is_full_up:  # else seats got free during that look
+                rung = await cast(Awaitable[Any], self._bells.blpop([bell(self.queue_name)], timeout=_LISTEN_SECONDS))
                 if rung and await self._take(rung[1].decode()):
                     continue
             await self._poll_iteration()

@@ -50,8 +50,13 @@ class CountedWorker(BellWorker):
     looks = 0
     takes = 0
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.is_taking = asyncio.Event()
+
     async def _take(self, *named: str) -> int:
         self.takes += 1
+        self.is_taking.set()
         return await super()._take(*named)
 
     async def _poll_iteration(self) -> None:
@@ -287,6 +292,31 @@ async def test_a_seat_given_up_lets_the_next_job_start(settings: Settings, redis
         may_end.set()
         await until(lambda: worker.job_counter == 0)
         assert worker.max_jobs == 1
+
+
+async def test_a_seat_that_gets_free_during_a_look_is_filled_without_a_bell(
+    settings: Settings, redis: RedisPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.app, "_LISTEN_SECONDS", NEVER)
+    begun: list[str] = []
+    may_give_up, may_end = asyncio.Event(), asyncio.Event()
+
+    async def run(worker: BellWorker, prediction_id: str, delivery: int) -> None:
+        begun.append(prediction_id)
+        await may_give_up.wait()
+        if prediction_id == "p2":
+            await taker.is_taking.wait()
+        with worker.seat_given_up():
+            await may_end.wait()
+
+    async with working(settings.redis_url, run, seats=2) as taker:
+        await put(redis, "p1", "p2", "p3", "p4", rings=False)
+        await redis.rpush(bell(QUEUE), "gone:1")
+        await until(lambda: begun == ["p1", "p2"])
+        taker.is_taking.clear()
+        may_give_up.set()
+        await until(lambda: begun == ["p1", "p2", "p3", "p4"])
+        may_end.set()
 
 
 async def test_a_job_that_raises_frees_its_seat_and_hurts_nobody(settings: Settings, redis: RedisPool) -> None:
