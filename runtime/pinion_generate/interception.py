@@ -15,6 +15,7 @@ from transformers.generation.utils import GenerationMixin
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from pinion_generate.desk import Desk
+from pinion_generate.openmp import give_back_threads
 from pinion_generate.seeds import keep_seeds
 from pinion_generate.written import Stopped
 from pinion_runtime.control import current
@@ -29,7 +30,7 @@ _nested = threading.local()
 
 
 def intercept(loaded: Iterable[Any], say: Callable[[str], None]) -> None:
-    """Once a process; `say` writes a line to its log.
+    """Once a process, in the thread that has set it up and computes no more; `say` writes a line to its log.
 
     The models among what a predictor has loaded get their desks now, so that the log of the start says what to expect.
     """
@@ -42,6 +43,7 @@ def intercept(loaded: Iterable[Any], say: Callable[[str], None]) -> None:
         for model in (each, getattr(each, "model", None)):  # a pipeline has one
             if isinstance(model, PreTrainedModel) and isinstance(model, GenerationMixin):
                 _desk_of(model, say)
+    give_back_threads()
 
 
 def _stand_in(say: Callable[[str], None]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 import torch
 
 from pinion_generate.batch import Batch
+from pinion_generate.openmp import give_back_threads
 from pinion_generate.seeds import seed
 from pinion_generate.wish import Wish
 from pinion_runtime.control import Prediction
@@ -37,6 +38,7 @@ def written(batch: Batch, prediction: Prediction, wish: Wish) -> torch.Tensor:
         try:
             for request in requests:
                 batch.submit(request)
+            give_back_threads()  # whatever the prediction computed before, now the engine does
             _follow(arrived, prediction, requests, wish)
         finally:
             for request in requests:

@@ -1,7 +1,6 @@
 """Calls of generate() at the same time get what each would get alone, and only what can be batched is."""
 
 import copy
-import sys
 import threading
 from collections.abc import Callable
 from random import Random
@@ -22,9 +21,9 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 from transformers.generation.utils import GenerationMixin
-from transformers.tokenization_utils_tokenizers import TokenizersBackend
 
 from tests.hub import byte_tokenizer
+from tests.interception_fixtures import intercepted  # noqa: F401
 from tests.text_models import END, made, prompts  # first: it finds the runtime
 
 from pinion_generate import interception  # isort: skip
@@ -39,16 +38,6 @@ Call = Callable[[], Any]
 @pytest.fixture(params=FAMILIES)
 def model(request: pytest.FixtureRequest) -> Any:
     return made(request.param)
-
-
-@pytest.fixture(autouse=True)
-def intercepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, name in ((GenerationMixin, "generate"), (TokenizersBackend, "_encode_plus")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
-    for owner in (torch, torch.random):
-        monkeypatch.setattr(owner, "manual_seed", owner.manual_seed)
-    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
-    interception.intercept([], print)
 
 
 def at_once(*calls: Call) -> list[Any]:
