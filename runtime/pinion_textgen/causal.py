@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pinion_textgen.cache import Cache
-from pinion_textgen.decoder import Decoder, masked_beyond, padded
+from pinion_textgen.decoder import Decoder, masked_beyond, of_sequences, padded
 from pinion_textgen.products import Product, is_worth_packing, pack_layers, product
 from pinion_textgen.request import Request
 
@@ -51,17 +51,14 @@ class CausalDecoder(Decoder):
             if read is not None:
                 yield
             read = self._body(input_ids=part, past_key_values=read, use_cache=True).past_key_values
-        copies = torch.tensor([len(request.sequences) for request in requests], device=self.device)
+        index = of_sequences(requests, self.device)
         lengths = [len(request.prompt) - 1 for request in requests for _ in request.sequences]
         [written] = self.lengths
         rows = self.rows + len(lengths)
         self._cache.reserve(rows, max(*written, *lengths, ids.shape[1]))
         self._cache.fill(
             self.rows,
-            (
-                (layer.keys.repeat_interleave(copies, 0), layer.values.repeat_interleave(copies, 0))
-                for layer in read.layers
-            ),
+            ((layer.keys.index_select(0, index), layer.values.index_select(0, index)) for layer in read.layers),
         )
         written += lengths
 

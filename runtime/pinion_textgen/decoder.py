@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pinion_textgen.cache import Cache
 from pinion_textgen.request import Request
+from pinion_textgen.sending import sent
 
 # Attention reads in steps of as many positions, so that kernels meet few different shapes.
 _READ = 16
@@ -83,7 +84,7 @@ class Decoder(ABC):
         return sum(cache.nbytes for cache in self.caches)
 
     def positions(self, lengths: list[int]) -> Tensor:
-        return torch.tensor(lengths, device=self.device)
+        return sent(lengths, self.device)
 
     def read_length(self, lengths: list[int]) -> int:
         """How far attention has to look, at least to the longest row."""
@@ -105,5 +106,10 @@ def masked_beyond(lengths: Tensor, read_length: int, dtype: torch.dtype) -> Tens
 def padded(prompts: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids (prompts, longest), filled up at the right, and how many of each are real."""
     longest = max(map(len, prompts))
-    ids = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device=device)
-    return ids, torch.tensor([len(prompt) for prompt in prompts], device=device)
+    ids = sent([prompt + [0] * (longest - len(prompt)) for prompt in prompts], device)
+    return ids, sent([len(prompt) for prompt in prompts], device)
+
+
+def of_sequences(requests: list[Request], device: torch.device) -> Tensor:
+    """The index of its request for each sequence."""
+    return sent([index for index, request in enumerate(requests) for _ in request.sequences], device)

@@ -13,6 +13,7 @@ from pinion_textgen.decoder import Decoder, is_lost
 from pinion_textgen.reading import Reading, alike
 from pinion_textgen.request import End, Request, Sequence
 from pinion_textgen.sampler import Sampler
+from pinion_textgen.sending import sent
 from pinion_textgen.work import Work
 
 
@@ -151,7 +152,7 @@ class Engine:
         self._leave_ended()  # canceled while they were read
 
     def _write(self) -> None:
-        newest = torch.tensor([each.newest for each in self._running], device=self._decoder.device)
+        newest = sent([each.newest for each in self._running], self._decoder.device)
         self._work.count(self.rows)
         chosen = self._sampler.choose(self._decoder.decode(newest), self._running)
         for sequence, token in zip(self._running, chosen, strict=True):

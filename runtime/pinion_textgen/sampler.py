@@ -1,13 +1,15 @@
 """Chooses the next token of every row, in the order of generate(): penalty, ends too early, temperature, top-k, top-p.
 
 Rows may all want something else. Each row draws one number a step from its own generator, so a seed gives the same
-whatever else is in the batch.
+whatever else is in the batch. On a GPU the host waits for it once a step, for the tokens; only rows without a top_k may
+have it wait a second time.
 """
 
 import torch
 from torch import Tensor
 
 from pinion_textgen.request import Sequence
+from pinion_textgen.sending import sent
 
 _CANDIDATES = (64, 256)
 """Few of the likeliest tokens are found much sooner than all are sorted. How many are looked at for a row depends on
@@ -19,7 +21,8 @@ class Sampler:
 
     def __init__(self, end_tokens: frozenset[int], device: torch.device) -> None:
         self._end_tokens = sorted(end_tokens)
-        # What each row has had so far, filled up with its first token; and how many that are.
+        # What each row has had so far, filled up with its first token; and how many that are. Of rows that have no
+        # penalty, what they have written is noted only beside one that has.
         self._seen = torch.zeros(0, 1, dtype=torch.long, device=device)
         self._counts: list[int] = []
 
@@ -28,7 +31,7 @@ class Sampler:
         self._widen(max(map(len, seen)))
         width = self._seen.shape[1]
         filled = [[*tokens, *tokens[:1] * (width - len(tokens))] for tokens in seen]
-        self._seen = torch.cat([self._seen, self._seen.new_tensor(filled)])
+        self._seen = torch.cat([self._seen, sent(filled, self._seen.device)])
         self._counts += map(len, seen)
 
     def leave(self, row: int) -> None:
@@ -44,19 +47,26 @@ class Sampler:
 
     def choose(self, scores: Tensor, sequences: list[Sequence]) -> list[int]:
         """One token for each row of scores (rows, vocabulary), which are changed: each copy of them costs."""
-        scores = self._without_early_ends(self._penalized(scores.float(), sequences), sequences)
+        chosen = self._chosen(scores.float(), sequences)
+        self._note(chosen, sequences)
+        return chosen.tolist()
+
+    def _chosen(self, scores: Tensor, sequences: list[Sequence]) -> Tensor:
+        scores = self._without_early_ends(self._penalized(scores, sequences), sequences)
         drawing = [row for row, each in enumerate(sequences) if each.options.do_sample]
         if not drawing:
-            chosen = scores.argmax(dim=-1)
-        elif len(drawing) == len(sequences):
-            chosen = _drawn(scores, sequences)
-        else:
-            chosen = scores.argmax(dim=-1)
-            chosen[drawing] = _drawn(scores[drawing], [sequences[row] for row in drawing])
-        self._widen(max(self._counts) + 1)
-        self._seen[range(len(chosen)), self._counts] = chosen
+            return scores.argmax(dim=-1)
+        if len(drawing) == len(sequences):
+            return _drawn(scores, sequences)
+        chosen, rows = scores.argmax(dim=-1), sent(drawing, scores.device)
+        chosen[rows] = _drawn(scores[rows], [sequences[row] for row in drawing])
+        return chosen
+
+    def _note(self, chosen: Tensor, sequences: list[Sequence]) -> None:
+        if any(each.options.repetition_penalty != 1 for each in sequences):
+            self._widen(max(self._counts) + 1)
+            self._seen.scatter_(1, sent(self._counts, chosen.device)[:, None], chosen[:, None])
         self._counts = [count + 1 for count in self._counts]
-        return chosen.tolist()
 
     def _widen(self, count: int) -> None:
         """Room for so many tokens a row."""
@@ -69,41 +79,49 @@ class Sampler:
         penalties = [each.options.repetition_penalty for each in sequences]
         if all(penalty == 1 for penalty in penalties):
             return scores
-        by = torch.tensor(penalties, device=scores.device)[:, None]
+        by = sent(penalties, scores.device)[:, None]
         seen = self._seen[:, : max(self._counts)]
         score = scores.gather(-1, seen)
         return scores.scatter_(-1, seen, torch.where(score < 0, score * by, score / by))
 
     def _without_early_ends(self, scores: Tensor, sequences: list[Sequence]) -> Tensor:
-        early = [row for row, each in enumerate(sequences) if len(each.tokens) < each.options.min_new_tokens]
+        early = [row for row, each in enumerate(sequences) if _is_early(each)]
         if not (early and self._end_tokens):
             return scores
-        scores[torch.tensor(early)[:, None], torch.tensor(self._end_tokens)] = -torch.inf
+        scores[sent(early, scores.device)[:, None], sent(self._end_tokens, scores.device)] = -torch.inf
         return scores
 
 
+def _is_early(sequence: Sequence) -> bool:
+    """For its end."""
+    return len(sequence.tokens) < sequence.options.min_new_tokens
+
+
 def _drawn(scores: Tensor, sequences: list[Sequence]) -> Tensor:
-    vocabulary = scores.shape[1]
-    chosen = torch.empty(len(sequences), dtype=torch.long, device=scores.device)
     groups: dict[int | None, list[int]] = {}
     for row, each in enumerate(sequences):
-        groups.setdefault(_candidates_for(each.options.top_k, vocabulary), []).append(row)
-    for candidates, rows in groups.items():
-        options = [sequences[row].options for row in rows]
-
-        def column(values: list[float]) -> Tensor:
-            return torch.tensor(values, device=scores.device)[:, None]
-
-        given = scores if len(rows) == len(scores) else scores[rows]
-        temperature = column([each.temperature for each in options])
-        top_p = column([each.top_p for each in options])
-        at = column([sequences[row].random.random() for row in rows])
-        if candidates is None:
-            chosen[rows] = _drawn_from_all(given / temperature, top_p, at)
-        else:
-            top_k = column([min(each.top_k or vocabulary, vocabulary) for each in options])
-            chosen[rows] = _drawn_from_top_k(given, temperature, top_k, top_p, at, candidates)
+        groups.setdefault(_candidates_for(each.options.top_k, scores.shape[1]), []).append(row)
+    if len(groups) == 1:
+        [candidates] = groups
+        return _drawn_from(candidates, scores, sequences)
+    chosen = torch.empty(len(sequences), dtype=torch.long, device=scores.device)
+    for candidates, numbers in groups.items():
+        rows = sent(numbers, scores.device)
+        chosen[rows] = _drawn_from(candidates, scores[rows], [sequences[row] for row in numbers])
     return chosen
+
+
+def _drawn_from(candidates: int | None, scores: Tensor, sequences: list[Sequence]) -> Tensor:
+    vocabulary = scores.shape[1]
+    numbers = [
+        [options.temperature, options.top_p, min(options.top_k or vocabulary, vocabulary), each.random.random()]
+        for each in sequences
+        for options in [each.options]
+    ]
+    temperature, top_p, top_k, at = sent(numbers, scores.device)[:, :, None].unbind(1)
+    if candidates is None:
+        return _drawn_from_all(scores / temperature, top_p, at)
+    return _drawn_from_top_k(scores, temperature, top_k, top_p, at, candidates)
 
 
 def _candidates_for(top_k: int, vocabulary: int) -> int | None:

@@ -7,12 +7,11 @@ for each row, and read a long prompt a few layers at a time. They compute the sa
 from collections.abc import Generator
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pinion_textgen.cache import Cache
-from pinion_textgen.decoder import Decoder, masked_beyond, padded
+from pinion_textgen.decoder import Decoder, masked_beyond, of_sequences, padded
 from pinion_textgen.products import is_worth_packing, product
 from pinion_textgen.request import Request
 from pinion_textgen.t5_blocks import DecoderBlock, EncoderBlock, Norm
@@ -47,8 +46,7 @@ class T5Decoder(Decoder):
     def join(self, requests: list[Request], at_once: int) -> Generator[None]:
         ids, lengths = padded([request.prompt for request in requests], self.device)
         hidden = yield from self._encoder.read(ids, lengths, at_once)
-        copies = torch.tensor([len(request.sequences) for request in requests], device=self.device)
-        hidden = hidden.repeat_interleave(copies, dim=0)
+        hidden = hidden.index_select(0, of_sequences(requests, self.device))
         read = [len(request.prompt) for request in requests for _ in request.sequences]
         self._read.reserve(self.rows + len(read), max(*self.lengths[1], *read, 1))
         self._read.fill(self.rows, (block.other.read(hidden) for block in self._blocks))
