@@ -14,13 +14,13 @@ _MODEL = (
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|\w+_CA_BUNDLE"
     r"|(HTTPS?|NO|ALL|https?|no|all)_(PROXY|proxy)"
     r"|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|HF|TRANSFORMERS|TOKENIZERS|TORCH|PYTORCH|TRITON|OMP|MKL|OPENBLAS|XDG|COG)_\w+"
-    r"|HUGGING_FACE_HUB_TOKEN|PINION_BATCH_GENERATE"
+    r"|HUGGING_FACE_HUB_TOKEN|PINION_(BATCH_GENERATE|CUDA_GRAPHS)"
 )
 _FOR_MODELS = re.compile(_MODEL)
 # In a sandbox there is no network, and nothing of ours in a home or a cache: no proxy, no token, no place of ours.
 _FOR_SECLUDED = re.compile(
     r"PATH|LANG|LANGUAGE|TZ|LD_LIBRARY_PATH|(LC|CUDA|NVIDIA|NCCL|ROCR|HIP|HSA|PYTORCH|OMP|MKL|OPENBLAS|COG)_\w+"
-    r"|PINION_BATCH_GENERATE"
+    r"|PINION_(BATCH_GENERATE|CUDA_GRAPHS)"
 )
 # What opens a door elsewhere is handed on only to a model that asks for it.
 _SECRET = re.compile(r"(\w+_)?(TOKENS?|KEYS?|SECRETS?|PASSWORDS?|PASSWD|CREDENTIALS?)(_\w+)?")

@@ -22,6 +22,8 @@ class Cache:
         self._shape = (heads, head_size)
         self._like = like
         self._all_rows = torch.arange(0, device=like.device)
+        self.moves = 0
+        """How often its tensors were replaced by others. What was recorded over those before is void."""
         self.keys = [self._zeros(0, 0) for _ in range(layers)]
         self.values = [self._zeros(0, 0) for _ in range(layers)]
 
@@ -35,15 +37,34 @@ class Cache:
     def nbytes(self) -> int:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
+    @property
+    def rows(self) -> int:
+        """For how many there is room."""
+        return self.values[-1].shape[0]  # the last to grow, if memory runs out meanwhile
+
+    @property
+    def length(self) -> int:
+        """For how many positions of a row there is room."""
+        return self.values[-1].shape[2]
+
+    def has_room(self, rows: int, length: int) -> bool:
+        return rows <= self.rows and length <= self.length
+
     def reserve(self, rows: int, length: int) -> None:
         """Room for so many rows and positions; what is there is kept as far as it fits."""
-        capacity_rows, _, capacity_length, _ = self.values[-1].shape  # the last to grow, if memory runs out meanwhile
-        if rows <= capacity_rows and length <= capacity_length:
+        if not self.has_room(rows, length):
+            self.fit(rows, length)
+
+    def fit(self, rows: int, length: int) -> None:
+        """The same, and no room for more."""
+        rows, length = _rows_for(rows), _length_for(length)
+        if (rows, length) == (self.rows, self.length):
             return
-        self._all_rows = torch.arange(_rows_for(rows), device=self._like.device)
+        self.moves += 1
+        self._all_rows = torch.arange(rows, device=self._like.device)
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):  # one at a time, so that only one of them is there twice
-                new = self._zeros(_rows_for(rows), _length_for(length))
+                new = self._zeros(rows, length)
                 kept = tuple(slice(min(was, now)) for was, now in zip(old.shape, new.shape, strict=True))
                 new[kept] = old[kept]
                 tensors[layer] = new
@@ -71,6 +92,7 @@ class Cache:
 
     def clear(self) -> None:
         """Gives the memory back."""
+        self.moves += 1
         for tensors in (self.keys, self.values):
             tensors[:] = [self._zeros(0, 0) for _ in tensors]
 

@@ -4,7 +4,7 @@ Position and mask of each row are given to the model's layers, so their code sta
 """
 
 import copy
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -51,26 +51,21 @@ class CausalDecoder(Decoder):
             if read is not None:
                 yield
             read = self._body(input_ids=part, past_key_values=read, use_cache=True).past_key_values
-        index = of_sequences(requests, self.device)
         lengths = [len(request.prompt) - 1 for request in requests for _ in request.sequences]
-        [written] = self.lengths
-        rows = self.rows + len(lengths)
-        self._cache.reserve(rows, max(*written, *lengths, ids.shape[1]))
+        self.make_room(requests, [lengths])
+        index = of_sequences(requests, self.device)
         self._cache.fill(
             self.rows,
             ((layer.keys.index_select(0, index), layer.values.index_select(0, index)) for layer in read.layers),
         )
-        written += lengths
+        self.lengths[0] += lengths
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        [written] = self.lengths
-        at = self.positions(written)
-        written[:] = [length + 1 for length in written]
-        self._cache.reserve(self.rows, max(written))
-        length = self.read_length(written)
+    def decode(self, given: Tensor, reach: Sequence[int]) -> Tensor:
+        tokens, at = given
+        [length] = reach
         step = self._body(
             input_ids=tokens[:, None],
-            attention_mask=masked_beyond(self.positions(written), length, self.dtype),
+            attention_mask=masked_beyond(at + 1, length, self.dtype),
             position_ids=at[:, None],
             past_key_values=_Step(self._cache, at, length),
             use_cache=True,

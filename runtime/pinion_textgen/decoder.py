@@ -1,10 +1,11 @@
 """What the engine wants of a model: one decoding step for rows that are at different places.
 
-Each kind of model has a module of its own: `t5`, `causal`.
+The host's part of a step is `advance`, the device's `decode`, which can be recorded and replayed. Each kind of model
+has a module of its own: `t5`, `causal`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -21,8 +22,13 @@ _READ = 16
 class Decoder(ABC):
     """A loaded model and the rows of its batch, which are the first ones, without holes.
 
-    `caches` says where what the rows have read lies; `lengths` how much of each cache a row uses by now.
+    `caches` says where what the rows have read lies, the first what a step adds to; `lengths` how much of each cache a
+    row uses by now.
     """
+
+    keeps_bytes = 0
+    """Up to so many the caches keep what they once took, and take at once what a request may come to use. What is
+    recorded of a step is void once they are moved; but others may want the memory."""
 
     def __init__(self, model: Any, caches: list[Cache]) -> None:
         self.device: torch.device = model.device
@@ -57,8 +63,47 @@ class Decoder(ABC):
         """
 
     @abstractmethod
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Reads the newest token of every row, (rows), and returns the scores of the next, (rows, vocabulary)."""
+    def decode(self, given: Tensor, reach: Sequence[int]) -> Tensor:
+        """The device's part of a step: reads the newest token of every row, and returns the scores of the next,
+        (rows, vocabulary).
+
+        `given` is (1 + caches, rows): the token of each row, and how much of each cache the row used before; `reach` is
+        how far attention looks in each cache. The host reads no value of it, and nothing is changed but one position
+        of each row in the first cache. There may be more rows than are in use, as far as the caches have room.
+        """
+
+    def advance(self, tokens: list[int]) -> list[list[int]]:
+        """The host's part of a step, by the newest token of every row: what `decode` is to be given."""
+        given = [tokens, *map(list, self.lengths)]
+        self.lengths[0][:] = [length + 1 for length in self.lengths[0]]
+        self.reserve(self.rows, [max(lengths) for lengths in self.lengths])
+        return given
+
+    def reach(self) -> list[int]:
+        """How far attention has to look in each cache, at least to the longest row."""
+        return [-(-max(lengths) // _READ) * _READ for lengths in self.lengths]
+
+    def reserve(self, rows: int, lengths: Sequence[int]) -> None:
+        """Room for so many rows, and for so much of each cache."""
+        caches = list(zip(self.caches, lengths, strict=True))
+        if all(cache.has_room(rows, length) for cache, length in caches):
+            return
+        kept = [(max(rows, cache.rows), max(length, cache.length)) for cache, length in caches]
+        if sum(cache.bytes_of(*room) for cache, room in zip(self.caches, kept, strict=True)) <= self.keeps_bytes:
+            for cache, room in zip(self.caches, kept, strict=True):
+                cache.fit(*room)
+        else:
+            for cache, length in caches:
+                # what is moved anyway gives back what it kept
+                (cache.fit if self.keeps_bytes else cache.reserve)(rows, length)
+
+    def make_room(self, requests: list[Request], joining: list[list[int]]) -> None:
+        """For the rows of those who join, by how much of each cache they use to begin with."""
+        longest = [max(1, *here, *new) for here, new in zip(self.lengths, joining, strict=True)]
+        if self.keeps_bytes:
+            needs = zip(*map(self.needs, requests), strict=True)
+            longest = [max(length, *of_cache) for length, of_cache in zip(longest, needs, strict=True)]
+        self.reserve(self.rows + len(joining[0]), longest)
 
     def leave(self, row: int) -> None:
         """The last row takes its place."""
@@ -75,6 +120,11 @@ class Decoder(ABC):
             cache.clear()
             lengths.clear()
 
+    def rest(self) -> None:
+        """There is nobody for the moment: memory is given back unless it is kept."""
+        if not self.keeps_bytes:
+            self.clear()
+
     def bytes_of(self, rows: int, needs: Iterable[int]) -> int:
         return sum(cache.bytes_of(rows, length) for cache, length in zip(self.caches, needs, strict=True))
 
@@ -83,17 +133,19 @@ class Decoder(ABC):
         """What keys and values take at the moment."""
         return sum(cache.nbytes for cache in self.caches)
 
-    def positions(self, lengths: list[int]) -> Tensor:
-        return sent(lengths, self.device)
-
-    def read_length(self, lengths: list[int]) -> int:
-        """How far attention has to look, at least to the longest row."""
-        return -(-max(lengths) // _READ) * _READ
+    @property
+    def moves(self) -> int:
+        """How often one of its caches was moved."""
+        return sum(cache.moves for cache in self.caches)
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether the device cannot be used any more, by nobody in this process. Lack of memory is no such thing."""
-    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+    """Whether the device cannot be used any more, by nobody in this process.
+
+    Lack of memory is no such thing, nor is what cannot be recorded: "operation not permitted when stream is capturing".
+    """
+    is_of_device = isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
+    return is_of_device and "captur" not in str(error)
 
 
 def masked_beyond(lengths: Tensor, read_length: int, dtype: torch.dtype) -> Tensor:

@@ -9,20 +9,25 @@ from collections import deque
 import torch
 
 from pinion_textgen.admission import Admission, Limits
+from pinion_textgen.cuda_recorder import recorder_for
 from pinion_textgen.decoder import Decoder, is_lost
 from pinion_textgen.reading import Reading, alike
 from pinion_textgen.request import End, Request, Sequence
 from pinion_textgen.sampler import Sampler
-from pinion_textgen.sending import sent
+from pinion_textgen.steps import Steps
 from pinion_textgen.work import Work
 
 
 class Engine:
-    def __init__(self, decoder: Decoder, limits: Limits | None = None) -> None:
+    """`steps` are those of the decoder: recorded on a GPU, unless others are given."""
+
+    def __init__(self, decoder: Decoder, limits: Limits | None = None, steps: Steps | None = None) -> None:
         self._decoder = decoder
+        self._steps = steps or Steps(decoder, recorder_for(decoder.device))
         self._sampler = Sampler(decoder.end_tokens, decoder.device)
         self._limits = limits or Limits()
         self._admission = Admission(decoder, self._limits)
+        decoder.keeps_bytes = self._admission.bytes_most if self._steps.are_recorded else 0
         self._waiting: deque[Request] = deque()
         self._reading: deque[Reading] = deque()
         self._running: list[Sequence] = []  # in the order of the rows
@@ -152,9 +157,9 @@ class Engine:
         self._leave_ended()  # canceled while they were read
 
     def _write(self) -> None:
-        newest = sent([each.newest for each in self._running], self._decoder.device)
         self._work.count(self.rows)
-        chosen = self._sampler.choose(self._decoder.decode(newest), self._running)
+        found = self._steps.take([each.newest for each in self._running])
+        chosen = self._sampler.choose(found.scores, self._running, found.likeliest)
         for sequence, token in zip(self._running, chosen, strict=True):
             sequence.request.take(sequence, token, token in self._decoder.end_tokens)
         self._leave_ended()
@@ -167,7 +172,7 @@ class Engine:
                 self._running[row] = self._running[-1]
                 self._running.pop()
         if not self.is_busy:
-            self._decoder.clear()
+            self._decoder.rest()
 
     def _fail_running(self, error: Exception) -> None:
         for request in {each.request for each in self._running}:

@@ -45,9 +45,15 @@ class Sampler:
         self._seen = self._seen[:0, :1]
         self._counts.clear()
 
-    def choose(self, scores: Tensor, sequences: list[Sequence]) -> list[int]:
-        """One token for each row of scores (rows, vocabulary), which are changed: each copy of them costs."""
-        chosen = self._chosen(scores.float(), sequences)
+    def choose(self, scores: Tensor, sequences: list[Sequence], likeliest: Tensor | None = None) -> list[int]:
+        """One token for each row of scores (rows, vocabulary), which are changed: each copy of them costs.
+
+        `likeliest` is the best token of each row, (rows), if that is known already.
+        """
+        if likeliest is not None and not any(_changes_scores(each) or each.options.do_sample for each in sequences):
+            chosen = likeliest
+        else:
+            chosen = self._chosen(scores.float(), sequences)
         self._note(chosen, sequences)
         return chosen.tolist()
 
@@ -90,6 +96,10 @@ class Sampler:
             return scores
         scores[sent(early, scores.device)[:, None], sent(self._end_tokens, scores.device)] = -torch.inf
         return scores
+
+
+def _changes_scores(sequence: Sequence) -> bool:
+    return sequence.options.repetition_penalty != 1 or _is_early(sequence)
 
 
 def _is_early(sequence: Sequence) -> bool:

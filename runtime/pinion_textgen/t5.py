@@ -4,7 +4,7 @@ Transformers' step knows one position for the whole batch, and its encoder reads
 for each row, and read a long prompt a few layers at a time. They compute the same on the model's own weights.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +32,7 @@ class T5Decoder(Decoder):
         self._norm = Norm(model.decoder.final_layer_norm)
         self._embedding = model.decoder.embed_tokens
         self._head = product(model.lm_head.weight, is_packed=is_packed)
+        self._looks_back = 0
         self._scale = config.d_model**-0.5 if _scales_outputs(config) else 1.0
 
     def check(self, request: Request) -> None:
@@ -48,18 +49,24 @@ class T5Decoder(Decoder):
         hidden = yield from self._encoder.read(ids, lengths, at_once)
         hidden = hidden.index_select(0, of_sequences(requests, self.device))
         read = [len(request.prompt) for request in requests for _ in request.sequences]
-        self._read.reserve(self.rows + len(read), max(*self.lengths[1], *read, 1))
+        joining = [[0] * len(read), read]
+        self.make_room(requests, joining)
         self._read.fill(self.rows, (block.other.read(hidden) for block in self._blocks))
-        self.lengths[0] += [0] * len(read)
-        self.lengths[1] += read
+        for of_rows, new in zip(self.lengths, joining, strict=True):
+            of_rows += new
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        written, read = self.lengths
-        at = self.positions(written)
-        written[:] = [length + 1 for length in written]
-        self._written.reserve(self.rows, max(written))
-        own_length, other_length = self.read_length(written), self.read_length(read)
-        mask = masked_beyond(self.positions(read), other_length, self.dtype)
+    def reserve(self, rows: int, lengths: Sequence[int]) -> None:
+        super().reserve(rows, lengths)
+        if self._written.length > self._looks_back:
+            self._looks_back = self._written.length
+            for block in self._blocks:
+                block.own.look_back(self._looks_back)
+
+    def decode(self, given: Tensor, reach: Sequence[int]) -> Tensor:
+        tokens, at, read = given
+        own_length, other_length = reach
+        rows = len(tokens)
+        mask = masked_beyond(read, other_length, self.dtype)
         hidden = self._embedding(tokens)
         bias = None
         for layer, block in enumerate(self._blocks):
@@ -67,9 +74,9 @@ class T5Decoder(Decoder):
             bias = own.bias(at, own_length) if own.has_bias else bias
             query, keys, values = own.projected(hidden)
             self._written.write(layer, at, keys, values)
-            hidden = hidden + own.out(_attend(query, self._written.read(layer, self.rows, own_length), bias))
+            hidden = hidden + own.out(_attend(query, self._written.read(layer, rows, own_length), bias))
             query = other.query(hidden)
-            hidden = hidden + other.out(_attend(query, self._read.read(layer, self.rows, other_length), mask))
+            hidden = hidden + other.out(_attend(query, self._read.read(layer, rows, other_length), mask))
             hidden = hidden + block.fed(hidden)
         return self._head(self._norm(hidden) * self._scale)
 

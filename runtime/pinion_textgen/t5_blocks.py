@@ -61,7 +61,7 @@ class SelfAttention:
         self._qkv = _together(attention.q, attention.k, attention.v, is_packed=is_packed)
         self.out = _together(attention.o, is_packed=is_packed)
         self.has_bias: bool = attention.has_relative_attention_bias
-        self._biases: Tensor = attention.q.weight.new_empty(0, 0, 0)
+        self._looks_back = 0
 
     def projected(self, hidden: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value, each (…, heads, head size)."""
@@ -72,13 +72,18 @@ class SelfAttention:
         bias: Tensor = self._attention.compute_bias(length, length)
         return bias
 
+    def look_back(self, length: int) -> None:
+        """`bias` is asked for so many keys at most."""
+        if not self.has_bias:
+            return
+        by_key: Tensor = self._attention.compute_bias(1, length, past_seen_tokens=length - 1)[0, :, 0]
+        self._looks_back = length
+        self._line = functional.pad(by_key, (0, length - 1), value=torch.finfo(by_key.dtype).min)
+
     def bias(self, at: Tensor, length: int) -> Tensor:
         """For queries at these places and so many keys: (rows, heads, 1, keys). What lies ahead is masked."""
-        if self._biases.shape[2] != length:
-            by_key: Tensor = self._attention.compute_bias(1, length, past_seen_tokens=length - 1)[0, :, 0]
-            ahead = functional.pad(by_key, (0, length - 1), value=torch.finfo(by_key.dtype).min)
-            self._biases = ahead.unfold(-1, length, 1).transpose(0, 1)  # the query at `length - 1` comes first
-        return self._biases[length - 1 - at][:, :, None]
+        windows = self._line.unfold(-1, length, 1).transpose(0, 1)  # of the query at `_looks_back - 1` comes first
+        return windows[self._looks_back - 1 - at][:, :, None]
 
 
 class CrossAttention:

@@ -42,7 +42,7 @@ def test_every_setting_has_a_line_in_the_example() -> None:
 
 def test_the_example_names_no_setting_that_is_gone() -> None:
     known = {f"PINION_{name.upper()}" for name in Settings.model_fields}
-    of_models = {"PINION_BATCH_GENERATE"}  # handed on to their processes, which read it
+    of_models = {"PINION_BATCH_GENERATE", "PINION_CUDA_GRAPHS"}  # handed on to their processes, which read it
     assert documented_settings() - known - of_models == {"DATABASE_URL", "REDIS_URL", "POSTGRES_PASSWORD"}
 
 

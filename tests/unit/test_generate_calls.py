@@ -96,13 +96,13 @@ class Rows:
     def __init__(self, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seen: list[int] = []
         decoder = interception._desk_of(model, print)._decoder
-        decode = decoder.decode
+        advance = decoder.advance
 
-        def counted(tokens: Tensor) -> Tensor:
+        def counted(tokens: list[int]) -> list[list[int]]:
             self.seen.append(len(tokens))
-            return decode(tokens)
+            return advance(tokens)
 
-        monkeypatch.setattr(decoder, "decode", counted)
+        monkeypatch.setattr(decoder, "advance", counted)
 
 
 def covered(random: Random) -> list[dict[str, Any]]:

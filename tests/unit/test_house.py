@@ -22,7 +22,7 @@ FILE_LINES_MAX = 350
 # docker compose needs them; the service does not know them.
 FOR_COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 # Handed on to model processes, which read it.
-FOR_MODELS_ONLY = {"PINION_BATCH_GENERATE"}
+FOR_MODELS_ONLY = {"PINION_BATCH_GENERATE", "PINION_CUDA_GRAPHS"}
 # In halves, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile("/work" r"/(main|shared)\b|/root" r"/\.?[a-z]+/")
 REGISTRIES = re.compile(
