@@ -4,9 +4,9 @@
 
     .venv/bin/python -m benchmarks.engine --device cuda --dtype bfloat16 --model t5-xl --in-flight 1 16 64 256
 
-Random weights: the shapes of FLAN-T5-small and -XL, a Llama of 50 million parameters and one of 8 billion. Prompts of
-16 to 96 tokens are read within the time that is measured; answers are never ended by the model. `--busy` is for
-machines that have other things to do.
+Random weights: the shapes of FLAN-T5-small and -XL, a Llama of 50 million parameters and one of 8 billion. Prompts are
+read within the time that is measured; answers are never ended by the model. On a GPU the engine replays recorded steps,
+and beside it runs one that does not. `--busy` is for machines that have other things to do.
 """
 
 import argparse
@@ -32,34 +32,49 @@ from pinion_runtime.frames import FrameWriter
 from pinion_runtime.loading import Model
 from pinion_runtime.serving_threads import ThreadServing
 from pinion_textgen.admission import Limits
+from pinion_textgen.cuda_recorder import recorder_for
+from pinion_textgen.decoder import Decoder
 from pinion_textgen.decoders import decoder_of
 from pinion_textgen.engine import Engine
 from pinion_textgen.options import Options
-from pinion_textgen.request import Request
+from pinion_textgen.request import Request, Sequence
 from pinion_textgen.sending import sent
+from pinion_textgen.steps import Steps
 
 from benchmarks.rivals import CTranslate2, OwnBatching
 from benchmarks.shapes import MODELS, copied_bytes_a_second, made, step_bytes
+from benchmarks.timing import milliseconds
 
 IN_FLIGHT = [16, 32, 64]
 ALONE = 6
 """Requests that generate() answers one at a time in a round."""
 WRITTEN = 64
+PROMPTS = [16, 96]
+"""Shortest and longest prompt, in tokens."""
 MIXED = (8, 128)
 """Shortest and longest answer, in tokens, where lengths are mixed."""
-KINDS = ["generate", "bare", "engine", "mixed", "rival", "untouched"]
+KINDS = ["generate", "bare", "engine", "plain", "mixed", "rival", "untouched"]
 SAMPLED = {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.2, "seed": 1}
 
 
 class Bench:
     """The model, its requests, and each way of answering them; each returns how many tokens it wrote."""
 
-    def __init__(self, name: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        name: str,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        prompts: list[int] = PROMPTS,
+    ) -> None:
         self.model = made(name, device, dtype)
         self.device = device
         self.decoder = decoder_of(self.model)
+        self.steps = Steps(self.decoder, recorder_for(self.decoder.device))
+        # of its own, since one that records keeps its caches
+        self._plain: Decoder | None = decoder_of(self.model) if self.steps.are_recorded else None
         random = Random(1)
-        self.prompts = [[random.randrange(3, 32_000) for _ in range(random.randint(16, 96))] for _ in range(256)]
+        self.prompts = [[random.randrange(3, 32_000) for _ in range(random.randint(*prompts))] for _ in range(512)]
         self._translator: CTranslate2 | None = None
         self.answers: list[int] = []
         self.servings: dict[int, tuple[Control, ThreadServing]] = {}
@@ -84,12 +99,32 @@ class Bench:
         return sum(lengths)
 
     def engine(self, rows: int, lengths: list[int], **options: Any) -> int:
-        engine = Engine(self.decoder, Limits(rows=rows))
+        return self._written(Engine(self.decoder, Limits(rows=rows), self.steps), lengths, **options)
+
+    def plain(self, decoder: Decoder, rows: int, lengths: list[int]) -> int:
+        """The engine without recordings."""
+        return self._written(Engine(decoder, Limits(rows=rows), Steps(decoder)), lengths)
+
+    def _written(self, engine: Engine, lengths: list[int], **options: Any) -> int:
         for prompt, length in zip(self.prompts, lengths, strict=False):
             engine.submit(Request(prompt, Options(length, **options)))
         while engine.is_busy:
             engine.step()
         return sum(lengths)
+
+    def first_tokens(self, rows: int) -> list[float]:
+        """Seconds that each of so many who come at once waits for its first token."""
+        engine, began = Engine(self.decoder, Limits(rows=rows), self.steps), time.perf_counter()
+        waited: dict[Request, float] = {}
+
+        def hear(sequence: Sequence, _token: object) -> None:
+            waited.setdefault(sequence.request, time.perf_counter() - began)
+
+        for prompt in self.prompts[:rows]:
+            engine.submit(Request(prompt, Options(2), hear))
+        while engine.is_busy:
+            engine.step()
+        return list(waited.values())
 
     def untouched(self, rows: int, count: int) -> int:
         """A predictor that calls generate(), run in threads as its model process does."""
@@ -122,20 +157,24 @@ class Bench:
             given[0] = tokens  # which the host never sees
             tokens = self.decoder.decode(given, self.decoder.reach()).argmax(-1)
         tokens.tolist()  # it is done only then
-        self.decoder.clear()
+        for row in reversed(range(rows)):
+            self.decoder.leave(row)
+        self.decoder.rest()
         return rows * WRITTEN
 
     def ways(self, in_flight: list[int], kinds: list[str]) -> dict[str, Callable[[], int]]:
         """Those whose names begin with one of the kinds."""
         ways: dict[str, Callable[[], int]] = {"generate, one at a time": self.alone}
         for rows in in_flight:
-            ways |= {name: way for name, way in self._ways(rows).items() if name.startswith(tuple(kinds))}
+            rival = self._rival(rows) if "rival" in kinds else {}
+            ways |= {name: way for name, way in self._ways(rows).items() if name.startswith(tuple(kinds))} | rival
         return ways
 
     def _ways(self, rows: int) -> dict[str, Callable[[], int]]:
         mixed = self.mixed[: 3 * rows]
+        plain = partial(self.plain, self._plain, rows, [WRITTEN] * 2 * rows) if self._plain else None
         return {
-            **self._rival(rows),
+            **({f"plain steps, {rows}": plain} if plain else {}),
             f"generate, static batch, {rows}": partial(self.static, rows, [WRITTEN] * rows),
             f"bare loop, {rows}": partial(self.bare, rows),
             f"engine, {rows}": partial(self.engine, rows, [WRITTEN] * 2 * rows),
@@ -176,6 +215,7 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default="t5")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in-flight", type=int, nargs="+", default=IN_FLIGHT)
+    parser.add_argument("--prompt-tokens", type=int, nargs=2, default=PROMPTS, help="shortest and longest prompt")
     parser.add_argument("--kinds", nargs="+", default=KINDS, help="beginnings of the names of ways to measure")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -184,8 +224,9 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1 if chosen.busy else chosen.threads)
     clock = time.process_time if chosen.busy else time.perf_counter
-    bench = Bench(chosen.model, chosen.device, getattr(torch, chosen.dtype))
-    bench.engine(4, [8] * 4)  # what happens only once
+    bench = Bench(chosen.model, chosen.device, getattr(torch, chosen.dtype), chosen.prompt_tokens)
+    for rows in chosen.in_flight if bench.steps.are_recorded else [4]:  # what happens only once
+        bench.engine(rows, [WRITTEN if bench.steps.are_recorded else 8] * 2 * rows)
     speeds = measured(bench.ways(chosen.in_flight, chosen.kinds), chosen.rounds, clock)
     alone = statistics.median(speeds["generate, one at a time"])
     table = Table("way", "tokens/s", "least", "most", "times one at a time")
@@ -195,6 +236,7 @@ def main() -> None:
     Console(width=120).print(table)
     if not chosen.busy:  # what memory gives is known by the clock alone
         tell_of_limits(bench, chosen.in_flight, speeds)
+        tell_of_first_tokens(bench, chosen.in_flight, chosen.rounds)
 
 
 def tell_of_limits(bench: Bench, in_flight: list[int], speeds: dict[str, list[float]]) -> None:
@@ -205,6 +247,13 @@ def tell_of_limits(bench: Bench, in_flight: list[int], speeds: dict[str, list[fl
             limit = bench.limit(rows, bandwidth)
             share = statistics.median(values) / limit
             print(f"{rows} in flight: memory allows {limit:.0f} tokens/s, of which the engine has {share:.0%}")
+
+
+def tell_of_first_tokens(bench: Bench, in_flight: list[int], rounds: int) -> None:
+    for rows in in_flight:
+        waited = [seconds for _ in range(rounds) for seconds in bench.first_tokens(rows)]
+        middle, late = milliseconds(waited, 50), milliseconds(waited, 95)
+        print(f"{rows} at once: first token after {middle:.1f} ms (p50) and {late:.1f} ms (p95)")
 
 
 if __name__ == "__main__":
