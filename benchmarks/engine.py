@@ -2,11 +2,11 @@
 
     .venv/bin/python -m benchmarks.engine --model t5 --rounds 5
 
-    .venv/bin/python -m benchmarks.engine --device cuda --dtype bfloat16 --model t5-xl --in-flight 1 16 64 256
+    PINION_CUDA_GRAPHS=1 .venv/bin/python -m benchmarks.engine --device cuda --dtype bfloat16 --model t5-xl
 
 Random weights: the shapes of FLAN-T5-small and -XL, a Llama of 50 million parameters and one of 8 billion. Prompts are
-read within the time that is measured; answers are never ended by the model. On a GPU the engine replays recorded steps,
-and beside it runs one that does not. `--busy` is for machines that have other things to do.
+read within the time that is measured; answers are never ended by the model. On a GPU the engine replays recorded steps
+where that is asked for, and beside it runs one that does not. `--busy` is for machines that have other things to do.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Records steps as CUDA graphs.
 
-It has not run on a GPU yet. What a recording must not do, and all that is done with one, is tested on a CPU with
-another recorder.
+It has not run on a GPU yet, so it has to be asked for. What a recording must not do, and all that is done with one, is
+tested on a CPU with another recorder.
 """
 
 import os
@@ -24,7 +24,7 @@ class _Graph(Protocol):
 
 def recorder_for(device: torch.device) -> Recorder | None:
     """None where steps are not recorded."""
-    if device.type != "cuda" or os.environ.get(_SWITCH) == "0":
+    if device.type != "cuda" or os.environ.get(_SWITCH) != "1":
         return None
     return CudaRecorder(device)
 

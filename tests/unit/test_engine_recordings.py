@@ -277,7 +277,11 @@ def test_a_step_that_fails_recorded_or_not_costs_those_it_was_for(t5: Any, capsy
     assert capsys.readouterr().out.count(SAYS) == 1
 
 
-def test_on_a_cpu_and_where_it_is_switched_off_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert recorder_for(torch.device("cpu")) is None
-    monkeypatch.setenv("PINION_CUDA_GRAPHS", "0")
-    assert recorder_for(torch.device("cuda")) is None
+@pytest.mark.parametrize(("said", "device"), [(None, "cuda"), ("0", "cuda"), ("1", "cpu")])
+def test_on_a_cpu_and_where_it_is_not_asked_for_nothing_is_recorded(
+    said: str | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PINION_CUDA_GRAPHS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("PINION_CUDA_GRAPHS", said)
+    assert recorder_for(torch.device(device)) is None
