@@ -24,6 +24,10 @@ class Cache:
         self._all_rows = torch.arange(0, device=like.device)
         self.moves = 0
         """How often its tensors were replaced by others. What was recorded over those before is void."""
+        self.rows = 0
+        """For how many there is room in all tensors, which differ if memory has run out meanwhile."""
+        self.length = 0
+        """For how many positions of a row."""
         self.keys = [self._zeros(0, 0) for _ in range(layers)]
         self.values = [self._zeros(0, 0) for _ in range(layers)]
 
@@ -36,16 +40,6 @@ class Cache:
     @property
     def nbytes(self) -> int:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
-
-    @property
-    def rows(self) -> int:
-        """For how many there is room."""
-        return self.values[-1].shape[0]  # the last to grow, if memory runs out meanwhile
-
-    @property
-    def length(self) -> int:
-        """For how many positions of a row there is room."""
-        return self.values[-1].shape[2]
 
     def has_room(self, rows: int, length: int) -> bool:
         return rows <= self.rows and length <= self.length
@@ -60,14 +54,16 @@ class Cache:
         rows, length = _rows_for(rows), _length_for(length)
         if (rows, length) == (self.rows, self.length):
             return
+        all_rows = torch.arange(rows, device=self._like.device)
         self.moves += 1
-        self._all_rows = torch.arange(rows, device=self._like.device)
+        self.rows, self.length = min(rows, self.rows), min(length, self.length)  # if memory runs out meanwhile
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):  # one at a time, so that only one of them is there twice
                 new = self._zeros(rows, length)
                 kept = tuple(slice(min(was, now)) for was, now in zip(old.shape, new.shape, strict=True))
                 new[kept] = old[kept]
                 tensors[layer] = new
+        self._all_rows, self.rows, self.length = all_rows, rows, length
 
     def fill(self, row: int, layers: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Rows from `row` on begin with these keys and values (rows, heads, length, head size), one pair a layer."""
@@ -93,6 +89,7 @@ class Cache:
     def clear(self) -> None:
         """Gives the memory back."""
         self.moves += 1
+        self.rows = self.length = 0
         for tensors in (self.keys, self.values):
             tensors[:] = [self._zeros(0, 0) for _ in tensors]
 
