@@ -58,9 +58,9 @@ class T5Decoder(Decoder):
     def reserve(self, rows: int, lengths: Sequence[int]) -> None:
         super().reserve(rows, lengths)
         if self._written.length > self._looks_back:
-            self._looks_back = self._written.length
             for block in self._blocks:
-                block.own.look_back(self._looks_back)
+                block.own.look_back(self._written.length)
+            self._looks_back = self._written.length  # now: if memory runs out before, it is done again
 
     def decode(self, given: Tensor, reach: Sequence[int]) -> Tensor:
         tokens, at, read = given

@@ -77,8 +77,8 @@ class SelfAttention:
         if not self.has_bias:
             return
         by_key: Tensor = self._attention.compute_bias(1, length, past_seen_tokens=length - 1)[0, :, 0]
-        self._looks_back = length
         self._line = functional.pad(by_key, (0, length - 1), value=torch.finfo(by_key.dtype).min)
+        self._looks_back = length
 
     def bias(self, at: Tensor, length: int) -> Tensor:
         """For queries at these places and so many keys: (rows, heads, 1, keys). What lies ahead is masked."""

@@ -217,6 +217,29 @@ def test_a_failure_ends_those_it_happened_to_and_nobody_else(model: Any) -> None
     assert third.sequences[0].tokens == generated(model, third.prompt, max_new_tokens=20)
 
 
+def test_memory_that_runs_out_while_t5_prepares_to_look_farther_back_costs_only_who_wanted_it(
+    model: Any, decoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention = model.decoder.block[0].layer[0].SelfAttention
+
+    def without_memory(*_: Any, **__: Any) -> None:
+        raise MemoryError("no more")
+
+    engine = Engine(decoder)
+    for has_looked_back, longest in ((0, 60), (64, 70)):
+        [failed], [later] = asked(longest=longest), asked(longest=longest)
+        engine.submit(failed)
+        for _ in range(has_looked_back):
+            engine.step()
+        with monkeypatch.context() as scarce:
+            scarce.setattr(attention, "compute_bias", without_memory)
+            engine.step()
+        assert str(failed.error) == "no more"
+        run(engine, *asked(longest=5), later)
+        wanted = generated(model, later.prompt, max_new_tokens=longest, eos_token_id=None)
+        assert later.sequences[0].tokens == wanted
+
+
 def test_a_prompt_beyond_the_models_positions_is_refused_and_one_that_just_fits_is_answered() -> None:
     llama = made("llama")
     engine = Engine(decoder_of(llama))
