@@ -19,9 +19,9 @@ Found = tuple[Tensor, Tensor]
 """Scores (rows, vocabulary), and the likeliest token of each row."""
 
 _MOST = 64
-"""Recordings that are kept: those of nine numbers of rows, at several lengths. Each holds its scores."""
+"""Recordings that are kept: those of seven numbers of rows, at several lengths. Each holds its scores."""
 _COMPARED = 2
-"""The first replay, and the one after, whose numbers are others than those that were recorded."""
+"""The first replay, and the first of a recording that was replayed before: with other numbers than those recorded."""
 _LENGTH = 64
 
 
@@ -81,9 +81,10 @@ class Recordings:
             min(_reach(max(lengths)), cache.length)
             for lengths, cache in zip(self._decoder.lengths, self._decoder.caches, strict=True)
         ]
+        is_again = (len(filled[0]), *reach) in self._kept
         recording = self._recording(filled, reach)
         found = recording.replay()
-        if self._to_compare:
+        if self._to_compare == _COMPARED or (self._to_compare and is_again):
             self._compare(found, recording.given, reach, rows)
         return found
 

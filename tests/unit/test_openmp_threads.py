@@ -1,6 +1,7 @@
 """What OpenMP keeps for a thread that has nothing to compute is gone: beside it a step of the engine is slower."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
@@ -71,6 +72,24 @@ def test_a_thread_gives_back_those_kept_for_it_and_gets_others_when_it_computes_
         assert gone(mine)
         give_back_threads()
         assert kept()
+
+    in_a_thread(compute)
+
+
+def test_a_forked_child_does_not_wait_for_threads_it_does_not_have():
+    def compute() -> None:
+        kept()
+        child = os.fork()
+        if child == 0:
+            give_back_threads()
+            os._exit(7)
+        try:
+            _, status = until(lambda: ended if (ended := os.waitpid(child, os.WNOHANG))[0] else None)
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+        assert os.waitstatus_to_exitcode(status) == 7
 
     in_a_thread(compute)
 
