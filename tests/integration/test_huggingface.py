@@ -3,6 +3,7 @@
 import importlib
 import shutil
 import sys
+from numbers import Real
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -189,7 +190,7 @@ def assert_alike(one: Any, other: Any) -> None:
         for pair in zip(one, other, strict=True):
             assert_alike(*pair)
     else:
-        assert one == (pytest.approx(other, rel=1e-4, abs=1e-5) if isinstance(other, float) else other)
+        assert one == (pytest.approx(other, rel=1e-4, abs=1e-5) if isinstance(other, Real) else other)
 
 
 def test_a_text_without_its_mask_is_refused(hub: Hub, load: Any) -> None:
