@@ -19,7 +19,7 @@ from pinion_textgen.work import Work
 
 
 class Engine:
-    """`steps` are those of the decoder: recorded on a GPU, unless others are given."""
+    """`steps` are those of the decoder: recorded on a GPU where that is asked for, unless others are given."""
 
     def __init__(self, decoder: Decoder, limits: Limits | None = None, steps: Steps | None = None) -> None:
         self._decoder = decoder
