@@ -236,7 +236,7 @@ def main() -> None:
     Console(width=120).print(table)
     if not chosen.busy:  # what memory gives is known by the clock alone
         tell_of_limits(bench, chosen.in_flight, speeds)
-        tell_of_first_tokens(bench, chosen.in_flight, chosen.rounds)
+        tell_of_first_tokens(bench, [rows for rows in chosen.in_flight if f"engine, {rows}" in speeds], chosen.rounds)
 
 
 def tell_of_limits(bench: Bench, in_flight: list[int], speeds: dict[str, list[float]]) -> None:

@@ -5,7 +5,7 @@ where they lay, and recordings are dropped when a cache has moved. How a step is
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,28 +81,28 @@ class Recordings:
             min(_reach(max(lengths)), cache.length)
             for lengths, cache in zip(self._decoder.lengths, self._decoder.caches, strict=True)
         ]
-        is_again = (len(filled[0]), *reach) in self._kept
-        recording = self._recording(filled, reach)
+        shape = rows + more, *reach
+        is_again = shape in self._kept
+        recording = self._recording(shape, filled)
         found = recording.replay()
         if self._to_compare == _COMPARED or (self._to_compare and is_again):
             self._compare(found, recording.given, reach, rows)
         return found
 
-    def _recording(self, filled: list[list[int]], reach: list[int]) -> _Recording:
-        """Holds these numbers."""
-        shape = len(filled[0]), *reach
+    def _recording(self, shape: tuple[int, ...], filled: list[list[int]]) -> _Recording:
+        """Of so many rows and so far, and holds these numbers."""
         if recording := self._kept.get(shape):
             self._kept.move_to_end(shape)
             recording.given.copy_(staged(filled, self._decoder.device), non_blocking=True)
             return recording
         given = sent(filled, self._decoder.device)
-        recording = _Recording(given, self._recorder.record(lambda given: self._found(given, reach), given))
+        recording = _Recording(given, self._recorder.record(lambda given: self._found(given, shape[1:]), given))
         self._kept[shape] = recording
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
         return recording
 
-    def _found(self, given: Tensor, reach: list[int]) -> Found:
+    def _found(self, given: Tensor, reach: Sequence[int]) -> Found:
         scores = self._decoder.decode(given, reach)
         return scores, scores.argmax(dim=-1)
 
